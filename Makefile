@@ -1,0 +1,46 @@
+# Everything runs from a fresh clone: each target first makes .venv from pyproject.toml and constraints.txt.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SOURCES := rangebar_enrich tests benches examples
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types pytest bench fmt clean
+
+help:  ## List targets
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP)  ## Make .venv with everything in it
+
+demo: $(STAMP)  ## Trades -> Rust bars -> features -> embedded ClickHouse -> table and chart
+	$(BIN)/rangebar-enrich demo $(ARGS)
+
+test: lint types pytest  ## Lint, types, all tests, and the bodies of the benchmarks once
+
+pytest: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal tests
+	$(BIN)/python -m pytest --benchmark-disable -q benches
+
+lint: $(STAMP)  ## ruff: rules and formatting
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(STAMP)  ## mypy --strict
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## Measure, side by side, and print the ratios
+	$(BIN)/python -m pytest benches --benchmark-only
+
+fmt: $(STAMP)  ## Format and mend what ruff can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

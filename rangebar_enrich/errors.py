@@ -1,0 +1,129 @@
+"""Every error of the package.
+
+    RangebarEnrichError
+    ├── BarsError (ValueError)              the caller's bars break a rule
+    │   ├── BarColumnError                  a needed column is absent, doubled or of a wrong type
+    │   ├── BarOrderError                   bars are out of time order
+    │   └── SeriesConflictError             an argument contradicts a column
+    ├── UnsupportedBarsError (TypeError)    not a kind of bars that we read
+    ├── ProviderError (RuntimeError)        one provider's fault; carries `.provider`
+    │   ├── DeclarationError                name, version, columns, min_bars … are malformed
+    │   ├── CompileError                    its expressions break the contract
+    │   │   └── LookAheadError              an expression is proven to read later bars
+    │   ├── RunError                        it failed while it computed
+    │   ├── DependencyError                 a provider that it reads failed
+    │   └── DiscoveryError                  it cannot be loaded, or two packages claim its name
+    ├── HistoryError (ValueError)           history or a snapshot does not fit the enricher
+    └── StoreError (RuntimeError)           the database, or what was to be written
+        ├── StoreConnectionError            it cannot be opened or reached
+        ├── SchemaError                     the table differs from what is needed
+        ├── WriteRefusedError               the bars were refused; nothing was written
+        └── IdentifierError                 a name that cannot be an identifier
+
+Text: line 1 says what is wrong; `- name: got, expected` lines follow, ten at most; a last
+line `Hint:` names an action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MOST_LINES = 10
+
+
+def message(head: str, lines: Sequence[str] = (), hint: str | None = None) -> str:
+    """Compose an error text: head, at most ten detail lines, hint."""
+    shown = [f"- {line}" for line in lines[:_MOST_LINES]]
+    if len(lines) > _MOST_LINES:
+        shown.append(f"- … and {len(lines) - _MOST_LINES} more")
+    tail = [f"Hint: {hint}"] if hint else []
+    return "\n".join([head, *shown, *tail])
+
+
+class RangebarEnrichError(Exception):
+    """Root of every error that the package raises."""
+
+
+class BarsError(RangebarEnrichError, ValueError):
+    """The caller's bars break a rule."""
+
+
+class BarColumnError(BarsError):
+    """A needed column is absent, doubled, or of a wrong type."""
+
+
+class BarOrderError(BarsError):
+    """Bars of one series are out of time order."""
+
+
+class SeriesConflictError(BarsError):
+    """An argument contradicts a column of the bars."""
+
+
+class UnsupportedBarsError(RangebarEnrichError, TypeError):
+    """The object is not a kind of bars that the engine reads."""
+
+
+class ProviderError(RangebarEnrichError, RuntimeError):
+    """One provider's fault.
+
+    Attributes:
+        provider: The provider's name, or `None` where it has none.
+    """
+
+    provider: str | None = None
+
+    @classmethod
+    def of(cls, provider: str | None, text: str) -> ProviderError:
+        """Build the error for `provider`; the constructor stays one string, so it pickles."""
+        error = cls(text)
+        error.provider = provider
+        return error
+
+
+class DeclarationError(ProviderError):
+    """A provider's name, version, columns, min_bars or an optional attribute is malformed."""
+
+
+class CompileError(ProviderError):
+    """A provider's expressions break the contract."""
+
+
+class LookAheadError(CompileError):
+    """An expression is proven to read later bars."""
+
+
+class RunError(ProviderError):
+    """A provider failed while it computed."""
+
+
+class DependencyError(ProviderError):
+    """A provider that this one reads failed, or they read each other in a circle."""
+
+
+class DiscoveryError(ProviderError, ImportError):
+    """An entry point cannot be loaded, or two packages claim one provider name."""
+
+
+class HistoryError(RangebarEnrichError, ValueError):
+    """History or a snapshot does not fit the enricher."""
+
+
+class StoreError(RangebarEnrichError, RuntimeError):
+    """The database failed, or what was to be written is not fit for it."""
+
+
+class StoreConnectionError(StoreError):
+    """The database cannot be opened or reached."""
+
+
+class SchemaError(StoreError):
+    """The table differs from what is needed."""
+
+
+class WriteRefusedError(StoreError, ValueError):
+    """The bars were refused before anything was sent; nothing was written."""
+
+
+class IdentifierError(StoreError, ValueError):
+    """A name that cannot be a ClickHouse identifier."""
