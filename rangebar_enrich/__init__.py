@@ -1,0 +1,3 @@
+"""Polars-native columnar enrichment of range bars."""
+
+from __future__ import annotations
