@@ -6,6 +6,7 @@
     │   ├── BarOrderError                   bars are out of time order
     │   └── SeriesConflictError             an argument contradicts a column
     ├── UnsupportedBarsError (TypeError)    not a kind of bars that we read
+    ├── TradesError (ValueError)            trades that no bar may be built from
     ├── ProviderError (RuntimeError)        one provider's fault; carries `.provider`
     │   ├── DeclarationError                name, version, columns, min_bars … are malformed
     │   ├── CompileError                    its expressions break the contract
@@ -27,6 +28,7 @@ line `Hint:` names an action.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 _MOST_LINES = 10
 
@@ -64,6 +66,10 @@ class UnsupportedBarsError(RangebarEnrichError, TypeError):
     """The object is not a kind of bars that the engine reads."""
 
 
+class TradesError(RangebarEnrichError, ValueError):
+    """Trades that cannot be read, or that no bar may be built from."""
+
+
 class ProviderError(RangebarEnrichError, RuntimeError):
     """One provider's fault.
 
@@ -74,7 +80,7 @@ class ProviderError(RangebarEnrichError, RuntimeError):
     provider: str | None = None
 
     @classmethod
-    def of(cls, provider: str | None, text: str) -> ProviderError:
+    def of(cls, provider: str | None, text: str) -> Self:
         """Build the error for `provider`; the constructor stays one string, so it pickles."""
         error = cls(text)
         error.provider = provider

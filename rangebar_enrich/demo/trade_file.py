@@ -1,0 +1,120 @@
+"""Read a user's file of trades in batches, so that its size does not matter."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from rangebar_enrich.demo.trades import (
+    BINANCE_ORDER,
+    TRADE_SCHEMA,
+    iter_checked_trades,
+    name_trade_columns,
+)
+from rangebar_enrich.errors import TradesError, message
+
+_BATCH_ROWS = 50_000
+_SNIFFED_BYTES = 65_536
+_TRUE, _FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]
+
+
+def iter_trade_file(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the trades of a Parquet or CSV file in `TRADE_SCHEMA`, checked, oldest first.
+
+    Columns are those of `TRADE_SCHEMA` or of Binance's aggTrades files, CSV with or without a
+    header, gzipped or not.
+
+    Raises:
+        TradesError: The file cannot be read, holds no trade, lacks a column, or has a bad row.
+    """
+    read = _reader(path)
+    empty = True
+    try:
+        for batch in iter_checked_trades(read(path)):
+            empty = False
+            yield batch
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as cause:
+        raise TradesError(message(f"cannot read trades from {path.name!r}: {cause}")) from cause
+    if empty:
+        raise TradesError(message(f"no trade in {path.name!r}"))
+
+
+def guess_symbol(path: Path) -> str | None:
+    """Return the symbol that a file's name starts with, as in `BTCUSDT-aggTrades-2024-01.csv`."""
+    first = path.name.split(".")[0].split("-")[0].split("_")[0]
+    return first.upper() if first.isascii() and first.isalnum() and "-" in path.name else None
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[pa.RecordBatch]]:
+    name = path.name.lower()
+    if name.endswith((".parquet", ".pq")):
+        return _parquet_batches
+    if name.endswith((".csv", ".csv.gz")):
+        return _csv_batches
+    head = f"cannot tell what kind of file {path.name!r} is"
+    raise TradesError(message(head, hint="give a .parquet, .csv or .csv.gz file."))
+
+
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        columns = list(name_trade_columns(file.schema_arrow.names))
+        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+
+
+def _csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    from pyarrow import csv as arrow_csv
+
+    names, has_header, first_row = _sniff(path)
+    ours = name_trade_columns(names)
+    types = {spelling: TRADE_SCHEMA.field(name).type for spelling, name in ours.items()}
+    time_name = next(spelling for spelling, name in ours.items() if name == "timestamp")
+    types[time_name] = _time_type(first_row[names.index(time_name)] if first_row else "0")
+    with pa.input_stream(path, compression="detect") as stream:
+        yield from arrow_csv.open_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=int(has_header)),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(ours),
+                true_values=_TRUE,
+                false_values=_FALSE,
+            ),
+        )
+
+
+def _sniff(path: Path) -> tuple[list[str], bool, list[str]]:
+    """Return the column names, whether the first line holds them, and the first data row."""
+    with pa.input_stream(path, compression="detect") as stream:
+        text = bytes(stream.read(_SNIFFED_BYTES)).decode("utf-8-sig", errors="replace")
+    lines = [row for row in csv.reader(text.splitlines()[:2]) if row]
+    if not lines:
+        raise TradesError(message(f"no trade in {path.name!r}"))
+    first = [field.strip() for field in lines[0]]
+    if not any(_is_number(field) for field in first):
+        return first, True, lines[1] if len(lines) > 1 else []
+    names = list(BINANCE_ORDER[: len(first)])
+    if len(first) not in {7, 8}:
+        head = f"{path.name!r} has no header and {len(first)} columns"
+        hint = f"add a header, or bring it to Binance's order: {', '.join(BINANCE_ORDER)}."
+        raise TradesError(message(head, hint=hint))
+    return names, False, first
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _time_type(sample: str) -> pa.DataType:
+    if sample.strip().lstrip("-").isdigit():
+        return pa.int64()
+    has_zone = sample.strip().endswith("Z") or "+" in sample
+    return pa.timestamp("us", "UTC" if has_zone else None)
