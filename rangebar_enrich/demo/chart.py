@@ -47,8 +47,10 @@ def write_chart(bars: pa.Table, path: Path, *, title: str, most_bars: int = _MOS
         shared_xaxes=True,
         vertical_spacing=18 / sum(heights),
         row_heights=heights,
-        subplot_titles=["", *[f"{f.column}  ·  {f.provider}" for f in features]],
+        subplot_titles=[" ", *[feature.column for feature in features]],
     )
+    for heading in figure.layout.annotations:
+        heading.update(x=0, xanchor="left", font={"size": 11})
     _add_bars(figure, shown)
     owners = list(dict.fromkeys(feature.provider for feature in features))
     for row, feature in enumerate(features, start=2):

@@ -1,0 +1,74 @@
+"""Options that several commands share, and those of the program itself."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Symbol = Annotated[
+    str | None,
+    typer.Option(help="Trading symbol; by default the one in the bars' columns or metadata."),
+]
+Threshold = Annotated[
+    int | None,
+    typer.Option(
+        "--threshold",
+        "--dbps",
+        min=1,
+        max=100_000,
+        help="Bar width in decimal basis points (250 is 0.25 %); by default the bars' own.",
+    ),
+]
+ProviderSpecs = Annotated[
+    list[str],
+    typer.Option(
+        "--provider",
+        metavar="MODULE:CLASS",
+        help="Run this provider, and not those installed; may be repeated.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+BarsIn = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IN",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Bars: .parquet, .arrow, .feather, .arrows (IPC stream) or .csv.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the options that stand before a command."""
+
+    @app.callback()
+    def program(
+        *,
+        verbose: Annotated[
+            bool, typer.Option("--verbose", "-v", help="Show the log, tracebacks included.")
+        ] = False,
+        version: Annotated[
+            bool,
+            typer.Option("--version", callback=_print_version, is_eager=True, help="And exit."),
+        ] = False,
+    ) -> None:
+        del version
+        log = logging.getLogger("rangebar_enrich")
+        if verbose:
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        elif not log.handlers:
+            # What the log would say of a failed provider, the outcomes say in one line.
+            log.addHandler(logging.NullHandler())
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 typer calls it with the value alone
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"rangebar-enrich {version('rangebar-enrich')}")
+        raise typer.Exit
