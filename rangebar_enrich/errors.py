@@ -16,7 +16,9 @@
     │   └── DiscoveryError                  it cannot be loaded, or two packages claim its name
     ├── HistoryError (ValueError)           history or a snapshot does not fit the enricher
     └── StoreError (RuntimeError)           the database, or what was to be written
-        ├── StoreConnectionError            it cannot be opened or reached
+        ├── StoreConnectionError            it cannot be opened, reached or used any more
+        ├── QueryError                      it refused or failed a statement; carries `.code`
+        ├── WriteFailedError                a write broke off; repeat it whole
         ├── SchemaError                     the table differs from what is needed
         ├── WriteRefusedError               the bars were refused; nothing was written
         └── IdentifierError                 a name that cannot be an identifier
@@ -28,7 +30,7 @@ line `Hint:` names an action.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 _MOST_LINES = 10
 
@@ -120,7 +122,28 @@ class StoreError(RangebarEnrichError, RuntimeError):
 
 
 class StoreConnectionError(StoreError):
-    """The database cannot be opened or reached."""
+    """The database cannot be opened or reached, or the store was closed or forked."""
+
+
+class QueryError(StoreError):
+    """The database refused or failed a statement.
+
+    Attributes:
+        code: ClickHouse's error code, or `None`.
+    """
+
+    code: int | None = None
+
+    @classmethod
+    def of(cls, code: int | None, text: str) -> QueryError:
+        """Build the error; the constructor stays one string, so it pickles."""
+        error = cls(text)
+        error.code = code
+        return error
+
+
+class WriteFailedError(StoreError):
+    """The database failed while bars were written; the same call, repeated, completes them."""
 
 
 class SchemaError(StoreError):
@@ -128,7 +151,14 @@ class SchemaError(StoreError):
 
 
 class WriteRefusedError(StoreError, ValueError):
-    """The bars were refused before anything was sent; nothing was written."""
+    """The bars were refused before anything was sent; nothing was written.
+
+    Attributes:
+        violations: One `rangebar_enrich.clickhouse.Violation` for each broken rule, where rules
+            of the bars were broken.
+    """
+
+    violations: tuple[Any, ...] = ()
 
 
 class IdentifierError(StoreError, ValueError):

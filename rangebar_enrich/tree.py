@@ -38,6 +38,7 @@ _CHILDREN: dict[str, tuple[Path, ...]] = {
     "Rolling": (("function",), ("index_column",)),
     "Eval": (("expr",), ("evaluation",)),
     "StructEval": (("expr",), ("evaluation",)),
+    "PipeWithDtype": (("input",),),
 }
 _LEAVES = frozenset({"Column", "Literal", "Selector", "Field", "Len", "Element"})
 
@@ -61,6 +62,17 @@ _FAMILIES = frozenset(
         "StructExpr",
         "TemporalExpr",
         "Trigonometry",
+    }
+)
+# What runs code that is not Polars' own: a plugin library, a Python callback.
+_FOREIGN_FUNCTIONS = frozenset(
+    {
+        "FfiPlugin",
+        "FoldHorizontal",
+        "ReduceHorizontal",
+        "CumFoldHorizontal",
+        "CumReduceHorizontal",
+        "RollingExpr.Map",
     }
 )
 # Functions whose second half sits under a key of their options.
@@ -214,16 +226,31 @@ def selects_by_rule(node: Node) -> bool:
 
 
 def integer(node: Node) -> int | None:
-    """Return the value of a whole-number literal, also one negated, cast or renamed."""
+    """Return the value of a whole-number literal, also one negated, cast to an integer or renamed."""
     variant, inner = kind(node), body(node)
     if variant == "Literal":
         return _literal_integer(inner)
-    if variant in {"Alias", "Cast"}:
-        return integer(children(node)[0])
+    if variant == "Alias":
+        return integer(inner[0])
+    if variant == "Cast":
+        return _cast_integer(inner)
     if operator(node) == "Function.Negate":
-        value = integer(children(node)[0])
+        value = integer(inner["input"][0])
         return None if value is None else -value
     return None
+
+
+def _cast_integer(cast: Any) -> int | None:
+    value, dtype = integer(cast["expr"]), body(cast["dtype"])
+    if value is None or kind(cast["dtype"]) != "Literal" or not isinstance(dtype, str):
+        return None
+    unsigned, _, bits = dtype.rpartition("Int")
+    if unsigned not in {"", "U"} or not bits.isdigit():
+        return None
+    lowest, highest = (
+        (0, 2 ** int(bits)) if unsigned else (-(2 ** (int(bits) - 1)), 2 ** (int(bits) - 1))
+    )
+    return value if lowest <= value < highest else None
 
 
 def _literal_integer(literal: Any) -> int | None:
@@ -246,11 +273,13 @@ def _selected_names(selector: Any) -> list[str]:
 
 def _is_foreign(node: Node) -> bool:
     variant, inner = kind(node), body(node)
+    if variant == "Function":
+        return _function(inner["function"]) in _FOREIGN_FUNCTIONS
     if variant == "RenameAlias":
         return kind(inner["function"]) == "Map"
-    if variant == "Function":
-        return kind(inner["function"]) == "FfiPlugin"
-    return variant.startswith("Anonymous")
+    if variant == "Cast" and kind(inner["dtype"]) == "OfExpr":
+        return has_udf(body(inner["dtype"]))
+    return variant.startswith("Anonymous") or variant == "PipeWithDtype"
 
 
 def _paths(node: Node) -> tuple[Path, ...]:

@@ -1,0 +1,268 @@
+"""Series in a table: which rows belong to which (symbol, threshold, ouroboros mode)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rangebar_enrich.bars.containers import BarTable
+from rangebar_enrich.bars.names import (
+    MODE,
+    SERIES_COLUMNS,
+    SYMBOL,
+    THRESHOLD,
+    TIME_UNITS,
+    TIMESTAMP,
+)
+from rangebar_enrich.errors import BarColumnError, BarOrderError, SeriesConflictError, message
+
+_RUN = "__enrich_run"
+_ROW = "__enrich_row"
+
+
+class SeriesKey(NamedTuple):
+    """What tells one series from another; `None` where the bars do not say."""
+
+    symbol: str | None = None
+    threshold_decimal_bps: int | None = None
+    ouroboros_mode: str | None = None
+
+    def __str__(self) -> str:
+        """Return the parts that are known, such as `BTCUSDT@250`."""
+        symbol = self.symbol if self.symbol is not None else "series"
+        threshold = "" if self.threshold_decimal_bps is None else f"@{self.threshold_decimal_bps}"
+        mode = "" if self.ouroboros_mode is None else f"/{self.ouroboros_mode}"
+        return f"{symbol}{threshold}{mode}"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSplit:
+    """The series of a table, and the order that puts each one's rows together.
+
+    Attributes:
+        keys: One key for each series, in order of first appearance.
+        starts: First row of each series after sorting, and the number of rows at the end.
+        order: Row of the table for each sorted row, or `None` where the table is sorted already.
+    """
+
+    keys: tuple[SeriesKey, ...]
+    starts: npt.NDArray[np.int64]
+    order: npt.NDArray[np.uint32] | None = None
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Rows of each series."""
+        return np.diff(self.starts)
+
+    def sort(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of `frame` series by series."""
+        return frame if self.order is None else frame[self.order]
+
+    def unsort(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of a sorted frame in the table's own order."""
+        if self.order is None:
+            return frame
+        back = np.empty_like(self.order)
+        back[self.order] = np.arange(len(self.order), dtype=self.order.dtype)
+        return frame[back]
+
+    def row_of(self, sorted_row: int) -> int:
+        """Return the table's row number of a sorted row."""
+        return sorted_row if self.order is None else int(self.order[sorted_row])
+
+
+def checked_threshold(value: Any, *, what: str = THRESHOLD) -> int | None:
+    """Return a threshold as a positive int, or `None`.
+
+    Raises:
+        SeriesConflictError: It is neither a whole positive number nor `None`.
+    """
+    if value is None:
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if isinstance(value, bool) or number <= 0 or number != _as_number(value):
+        msg = message(
+            f"'{what}' is {value!r}; it must be a whole number of decimal basis points above 0.",
+            hint="250 means 0.25 %.",
+        )
+        raise SeriesConflictError(msg)
+    return number
+
+
+def _as_number(value: Any) -> Any:
+    return int(value) if isinstance(value, str | bytes) else value
+
+
+def _from_metadata(metadata: Mapping[bytes, bytes], name: str) -> str | None:
+    value = metadata.get(name.encode())
+    return None if value is None else value.decode()
+
+
+def _merge(name: str, argument: Any, found: Any) -> Any:
+    """Return the value of `name`; an argument that contradicts a column is an error."""
+    if argument is not None and found != argument:
+        msg = message(
+            f"Argument '{name}' is {argument!r}, but the column says {found!r}.",
+            hint="drop the argument or the column, whichever is wrong.",
+        )
+        raise SeriesConflictError(msg)
+    return found
+
+
+def split_series(
+    bars: BarTable, *, symbol: str | None = None, threshold_decimal_bps: int | None = None
+) -> SeriesSplit:
+    """Find the series of `bars`.
+
+    Args:
+        bars: The table; it may hold several series, in any order of rows.
+        symbol: Symbol of all rows.
+        threshold_decimal_bps: Threshold of all rows, in decimal basis points.
+
+    Returns:
+        Keys from the arguments, else from columns of those names, else from schema metadata.
+
+    Raises:
+        SeriesConflictError: An argument contradicts a column, or the threshold is no number.
+    """
+    threshold = checked_threshold(threshold_decimal_bps)
+    present = [name for name in SERIES_COLUMNS if name in bars.columns]
+    metadata = bars.metadata
+    fallback = SeriesKey(
+        _from_metadata(metadata, SYMBOL),
+        checked_threshold(_from_metadata(metadata, THRESHOLD), what=f"metadata {THRESHOLD}"),
+    )
+    if not present or bars.height == 0:
+        key = SeriesKey(
+            symbol if symbol is not None else fallback.symbol,
+            threshold if threshold is not None else fallback.threshold_decimal_bps,
+        )
+        return SeriesSplit((key,), np.array([0, bars.height], dtype=np.int64))
+    fill = {
+        SYMBOL: symbol if symbol is not None else fallback.symbol,
+        THRESHOLD: threshold if threshold is not None else fallback.threshold_decimal_bps,
+    }
+    runs, starts, order = _runs(bars.to_polars(present), fill)
+    keys = [
+        SeriesKey(
+            _merge(SYMBOL, symbol, run.get(SYMBOL, fill[SYMBOL])),
+            _merge(
+                THRESHOLD,
+                threshold,
+                checked_threshold(run.get(THRESHOLD, fill[THRESHOLD]), what=f"column {THRESHOLD}"),
+            ),
+            run.get(MODE),
+        )
+        for run in runs
+    ]
+    return SeriesSplit(tuple(keys), starts, order)
+
+
+def _runs(
+    frame: pl.DataFrame, fill: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], npt.NDArray[np.int64], npt.NDArray[np.uint32] | None]:
+    """Return the distinct keys, where each one's rows start, and the sorting order if needed."""
+    names = frame.columns
+    text = [name for name in (SYMBOL, MODE) if name in names]
+    frame = frame.with_columns(pl.col(text).cast(pl.String)).with_columns(
+        pl.col(name).fill_null(value)
+        for name, value in fill.items()
+        if name in names and value is not None
+    )
+    changes = frame.select(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1))))
+    edges = changes.to_series().fill_null(value=True).arg_true().to_numpy().astype(np.int64)
+    if not len(edges) or edges[0] != 0:
+        edges = np.concatenate([np.zeros(1, dtype=np.int64), edges])
+    heads = frame[edges]
+    if not heads.is_duplicated().any():
+        return heads.rows(named=True), np.append(edges, frame.height), None
+    grouped = frame.with_row_index(_ROW).group_by(names, maintain_order=True).agg(pl.col(_ROW))
+    order = grouped[_ROW].explode().to_numpy()
+    lengths = grouped[_ROW].list.len().to_numpy().astype(np.int64)
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    return grouped.drop(_ROW).rows(named=True), starts, order
+
+
+def time_column(bars: BarTable) -> str | None:
+    """Return the canonical name of the column that orders bars, or `None`."""
+    names = [*TIME_UNITS]
+    preferred = [*names[:2], TIMESTAMP, *names[2:]]
+    return next((name for name in preferred if name in bars.columns), None)
+
+
+def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:
+    """Return a time column as int64, in its own unit.
+
+    Raises:
+        BarColumnError: It is neither integers nor datetimes, or it has nulls.
+    """
+    series = bars.to_polars([name]).to_series()
+    dtype = series.dtype
+    if not (dtype.is_integer() or isinstance(dtype, pl.Datetime)):
+        msg = message(
+            f"Time column '{name}' is {dtype}; expected int64 or a datetime.",
+            hint="cast it, or drop it if it is not the time of the bars.",
+        )
+        raise BarColumnError(msg)
+    nulls = series.null_count()
+    if nulls:
+        first = series.is_null().arg_max()
+        msg = message(
+            f"Time column '{name}' has {nulls} null(s), the first in row {first}.",
+            hint="give every bar its time, or drop those rows.",
+        )
+        raise BarColumnError(msg)
+    return series.cast(pl.Int64).to_numpy()
+
+
+def check_order(bars: BarTable, split: SeriesSplit) -> bool:
+    """Refuse bars out of time order.
+
+    Returns:
+        Whether times increase strictly in every series; equal times are in order, but
+        windows over time would look ahead within a tie. True where there is no time column.
+
+    Raises:
+        BarOrderError: A bar is earlier than the one before it in its series.
+    """
+    name = time_column(bars)
+    if name is None or bars.height < 2:
+        return True
+    times = times_of(bars, name)
+    if split.order is not None:
+        times = times[split.order]
+    within = np.ones(len(times) - 1, dtype=bool)
+    within[split.starts[1:-1] - 1] = False
+    backwards = (times[1:] < times[:-1]) & within
+    if backwards.any():
+        _raise_disorder(name, times, np.flatnonzero(backwards) + 1, split)
+    return not bool(((times[1:] == times[:-1]) & within).any())
+
+
+def _raise_disorder(
+    name: str, times: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], split: SeriesSplit
+) -> None:
+    # NOTE: the first offending row of the table, not of the sorted order.
+    first = min(rows, key=lambda row: split.row_of(int(row)))
+    which = int(np.searchsorted(split.starts, first, side="right")) - 1
+    msg = message(
+        f"Bars are out of time order: {len(rows)} row(s) of '{name}' are earlier than the row"
+        f" before, the first in row {split.row_of(int(first))} of {split.keys[which]}:"
+        f" {times[first]} after {times[first - 1]}.",
+        hint=f"sort the bars by '{name}' within each series.",
+    )
+    raise BarOrderError(msg)
+
+
+def distinct(values: Sequence[Any]) -> Any:
+    """Return the one value that all of `values` have, else `None`."""
+    first = values[0] if values else None
+    return first if all(value == first for value in values) else None

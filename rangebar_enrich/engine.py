@@ -1,0 +1,363 @@
+"""Enrich bars: one plan, run once, failures kept apart, columns appended.
+
+What happens in a run, and where each step lives:
+
+1. `bars.containers` wraps what the caller holds; nothing is copied.
+2. `bars.series` finds the series, and refuses bars out of time order.
+3. `plan` compiles the providers for each series' context: once, then cached here.
+4. `execution` runs the plans in one collect, and finds out who failed where that fails.
+5. `bars.feature` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
+6. Failures are logged and announced through `hooks`; outcomes say what became of whom.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Any, Literal
+
+import polars as pl
+
+from rangebar_enrich.bars.containers import read_bars
+from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
+from rangebar_enrich.bars.series import (
+    SeriesKey,
+    SeriesSplit,
+    check_order,
+    checked_threshold,
+    distinct,
+    split_series,
+)
+from rangebar_enrich.declaration import Declaration, Kind, Rejection, cause, declare_all
+from rangebar_enrich.errors import ProviderError, UnsupportedBarsError, message
+from rangebar_enrich.execution import Execution, SeriesRun, Source
+from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
+from rangebar_enrich.lazy import LazyBars
+from rangebar_enrich.loader import Discovery, discover
+from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, Status, feature_field
+from rangebar_enrich.plan.plan import Plan, make_plan
+from rangebar_enrich.protocol import BarContext
+
+logger = logging.getLogger(__name__)
+
+OnError = Literal["null", "raise"]
+
+_MOST_PLANS = 10_000
+
+
+class Enricher:
+    """Providers, checked and compiled once, to be run on bars often.
+
+    Safe to share between threads. Plans are made at the first bars of each layout and context,
+    and kept.
+
+    Args:
+        providers: Providers of either kind, or classes of them; their order is the order of the
+            feature columns. `None`: those found by entry point.
+        on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
+
+    Raises:
+        ProviderError: `on_error="raise"` and a provider breaks its declaration.
+    """
+
+    def __init__(
+        self, providers: Sequence[Any] | None = None, *, on_error: OnError = "null"
+    ) -> None:
+        if on_error not in {"null", "raise"}:
+            msg = f"'on_error' is {on_error!r}; expected 'null' or 'raise'."
+            raise ValueError(msg)
+        discovery = discover() if providers is None else None
+        given = discovery.providers if discovery else _as_sequence(providers)
+        self._declarations, self._rejections = declare_all(given)
+        for rejection in self._rejections:
+            logger.error("provider left out: %s", cause(rejection.error))
+        if discovery:
+            self._rejections.extend(discovery.rejected)
+        self._raises = on_error == "raise"
+        if self._raises and self._rejections:
+            raise self._rejections[0].error
+        self._own = frozenset(column for made in self._declarations for column in made.columns)
+        self._plans: dict[Any, Plan] = {}
+        self._suspects: set[str] = set()
+        self._lock = Lock()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Feature columns, in the order in which they are appended."""
+        return tuple(column for made in self._declarations for column in made.columns)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no provider at all, not even one that was left out."""
+        return not self._declarations and not self._rejections
+
+    def lazy(
+        self,
+        bars: pl.LazyFrame,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+    ) -> pl.LazyFrame:
+        """Add every provider's features to a lazy plan; nothing is collected.
+
+        Args:
+            bars: Bars in time order; the order is not checked.
+            symbol: Symbol of all bars. Where it and the threshold are `None` and the bars have
+                columns of those names, features are computed within each series by `over`.
+            threshold_decimal_bps: Threshold of all bars, likewise.
+
+        Returns:
+            The plan with one float64 column for each feature; those of a provider that does not
+            compile are null. What fails at run time raises in the caller's collect.
+
+        Raises:
+            UnsupportedBarsError: There is a legacy provider.
+            ProviderError: `on_error="raise"` and a provider does not compile.
+        """
+        legacy = [made.name for made in self._declarations if made.kind is Kind.LEGACY]
+        if legacy:
+            msg = message(
+                f"{len(legacy)} legacy provider(s) cannot run on a LazyFrame:",
+                [f"'{name}'" for name in legacy],
+                "collect it, or walk the file with Enricher.iter_batches().",
+            )
+            raise UnsupportedBarsError(msg)
+        plan = LazyBars(bars, symbol, checked_threshold(threshold_decimal_bps), self._own)
+        compiled = self._plan(tuple(plan.context.columns.items()), plan.context)
+        for name, error in compiled.failures.items():
+            logger.error("provider '%s' failed: %s", name, cause(error))
+            if self._raises:
+                raise error
+        return plan.with_features(self._declarations, compiled)
+
+    def run(
+        self, bars: Any, *, symbol: str | None = None, threshold_decimal_bps: int | None = None
+    ) -> EnrichmentResult:
+        """Compute every provider's features for `bars`.
+
+        Args:
+            bars: Any eager kind of bars that `enrich_bars` takes; one or several series, each in
+                time order.
+            symbol: Symbol of all bars; found in the bars where it is `None`.
+            threshold_decimal_bps: Threshold of all bars, likewise.
+
+        Returns:
+            The bars, one float64 column for each declared feature, and the outcomes.
+
+        Raises:
+            BarsError: The bars break a rule: see its leaves in `errors`.
+            UnsupportedBarsError: The object holds no bars.
+            ProviderError: `on_error="raise"` and a provider failed.
+        """
+        table = read_bars(bars)
+        split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
+        check_order(table, split)
+        source = Source(table, split, self._own & table.columns.keys())
+        runs = self._start(source) if table.height else []
+        if runs:
+            Execution(source, runs, self._declarations, self._suspects).run()
+        outcomes = self._outcomes(runs)
+        self._announce(split, runs, outcomes, table.height)
+        return EnrichmentResult(table, self._features(split, runs, outcomes), outcomes)
+
+    def _start(self, source: Source) -> list[SeriesRun]:
+        """Return one run for each series, with its plan."""
+        dtypes = source.bars.dtypes
+        visible = {name: dtype for name, dtype in dtypes.items() if name not in source.hidden}
+        layout = tuple(visible.items())
+        runs = []
+        for key in source.split.keys:
+            context = BarContext(key.symbol, key.threshold_decimal_bps, visible)
+            plan = self._plan(layout, context)
+            runs.append(SeriesRun(key, context, plan))
+        return runs
+
+    def _plan(self, layout: tuple[tuple[str, pl.DataType], ...], context: BarContext) -> Plan:
+        """Return the plan for a layout of columns and a context; made once."""
+        key = (layout, context.symbol, context.threshold_decimal_bps)
+        plan = self._plans.get(key)
+        if plan is None:
+            with self._lock:
+                plan = self._plans.get(key)
+                if plan is None:
+                    if len(self._plans) >= _MOST_PLANS:
+                        self._plans.clear()
+                    plan = self._plans[key] = make_plan(self._declarations, context)
+        return plan
+
+    def _outcomes(self, runs: Sequence[SeriesRun]) -> tuple[ProviderOutcome, ...]:
+        made = [_outcome(declaration, runs) for declaration in self._declarations]
+        return (*made, *(_left_out(rejection) for rejection in self._rejections))
+
+    def _features(
+        self, split: SeriesSplit, runs: Sequence[SeriesRun], outcomes: Sequence[ProviderOutcome]
+    ) -> list[FeatureColumn]:
+        """Return every declared column; what failed is null."""
+        warm_up = WarmUp(split.starts)
+        features = []
+        frame = _joined(split, runs, self.columns)
+        for declaration, outcome in zip(self._declarations, outcomes, strict=False):
+            for column, rows in declaration.warm_up.items():
+                array = feature_array(frame[column], warm_up.bitmap(rows))
+                if split.order is not None:
+                    # NOTE: warm-up is counted series by series, so it is written before the rows
+                    # go back to their places.
+                    sorted_rows = pl.DataFrame({column: array})
+                    array = feature_array(split.unsort(sorted_rows).to_series(), None)
+                features.append(FeatureColumn(feature_field(declaration, column, outcome), array))
+        return features
+
+    def _announce(
+        self,
+        split: SeriesSplit,
+        runs: Sequence[SeriesRun],
+        outcomes: Sequence[ProviderOutcome],
+        height: int,
+    ) -> None:
+        """Log each failure once, tell the hooks, and raise if that was asked for."""
+        trace_id = new_trace_id()
+        symbol = distinct([key.symbol for key in split.keys])
+        threshold = distinct([key.threshold_decimal_bps for key in split.keys])
+        for outcome in outcomes:
+            if not outcome.ok and outcome.columns:
+                logger.error(
+                    "provider '%s' %s %s: %s",
+                    outcome.provider,
+                    outcome.version,
+                    outcome.status,
+                    outcome.error,
+                )
+        for run in runs:
+            for name, error in run.failures.items():
+                self._emit_failure(run.key, name, error, trace_id)
+        for rejection in self._rejections:
+            key = SeriesKey(symbol, threshold)
+            self._emit_failure(key, rejection.name, rejection.error, trace_id)
+        emit_hook(
+            HookEvent.PLUGIN_ENRICH_COMPLETE,
+            symbol,
+            trace_id=trace_id,
+            threshold_decimal_bps=threshold,
+            provider_count=len(outcomes),
+            failed_count=sum(not outcome.ok for outcome in outcomes),
+            bar_count=height,
+        )
+        errors = [error for run in runs for error in run.failures.values()]
+        if self._raises and errors:
+            raise errors[0]
+
+    def _emit_failure(self, key: SeriesKey, name: str, error: ProviderError, trace_id: str) -> None:
+        versions = {made.name: made.version for made in self._declarations}
+        emit_hook(
+            HookEvent.PLUGIN_ENRICH_FAILED,
+            key.symbol,
+            trace_id=trace_id,
+            threshold_decimal_bps=key.threshold_decimal_bps,
+            provider_name=name,
+            provider_version=versions.get(name),
+            error=cause(error),
+        )
+
+
+_defaults: dict[str, tuple[Discovery, Enricher]] = {}
+
+
+def default_enricher(on_error: OnError = "null") -> Enricher:
+    """Return the enricher of the providers found by entry point; made once for each discovery."""
+    discovery = discover()
+    known = _defaults.get(on_error)
+    if known is None or known[0] is not discovery:
+        known = _defaults[on_error] = (discovery, Enricher(on_error=on_error))
+    return known[1]
+
+
+def enrich_bars(
+    bars: Any,
+    symbol: str | None = None,
+    threshold_decimal_bps: int | None = None,
+    *,
+    providers: Sequence[Any] | None = None,
+    on_error: OnError = "null",
+) -> Any:
+    """Add every provider's features to `bars`, and return bars of the same kind.
+
+    Args:
+        bars: Closed range bars: `pa.Table`, `pa.RecordBatch`, `pa.RecordBatchReader`, anything
+            with `__arrow_c_stream__` or `__arrow_c_array__` (each gives a `pa.Table`),
+            `pl.DataFrame`, `pl.LazyFrame` (nothing is collected), or `pd.DataFrame` (changed in
+            place and returned). One or several series, each in time order.
+        symbol: Symbol of all bars; found in the bars where it is `None`.
+        threshold_decimal_bps: Threshold of all bars in decimal basis points, likewise.
+        providers: Providers of either kind; `None`: those found by entry point.
+        on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
+
+    Returns:
+        The bars, then one float64 column for each declared feature; with no provider, `bars`
+        itself.
+
+    Raises:
+        BarsError: The bars break a rule: out of time order, a price that is no number, …
+        UnsupportedBarsError: The object holds no bars, or a legacy provider met a LazyFrame.
+        ProviderError: `on_error="raise"` and a provider failed.
+    """
+    if providers is None:
+        enricher = default_enricher(on_error)
+    elif len(providers):
+        enricher = Enricher(providers, on_error=on_error)
+    else:
+        return bars
+    if enricher.is_empty:
+        return bars
+    if isinstance(bars, pl.LazyFrame):
+        return enricher.lazy(bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
+    result = enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
+    return result.to_caller()
+
+
+def _as_sequence(providers: Any) -> Sequence[Any]:
+    if isinstance(providers, Sequence) and not isinstance(providers, str | bytes):
+        return providers
+    if isinstance(providers, str | bytes | Mapping) or not hasattr(providers, "__iter__"):
+        msg = f"'providers' is {type(providers).__name__}; expected a list of providers."
+        raise TypeError(msg)
+    return list(providers)
+
+
+def _joined(split: SeriesSplit, runs: Sequence[SeriesRun], columns: Sequence[str]) -> pl.DataFrame:
+    """Return the features of all series, one series after another."""
+    if not runs:
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
+    parts = []
+    for run, height in zip(runs, split.lengths, strict=True):
+        nulls = pl.repeat(None, int(height), dtype=pl.Float64, eager=True)
+        made = [run.columns.get(name, nulls).alias(name) for name in columns]
+        parts.append(pl.DataFrame(made))
+    if len(parts) == 1:
+        return parts[0]
+    return pl.concat([part.cast(pl.Float64) for part in parts], rechunk=True)
+
+
+def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
+    failed = [run for run in runs if declaration.name in run.failures]
+    status: Status = "ok"
+    error = None
+    if failed:
+        status = "failed" if len(failed) == len(runs) else "partial"
+        error = cause(failed[0].failures[declaration.name])
+        if len(runs) > 1:
+            error = f"in {len(failed)} of {len(runs)} series, the first {failed[0].key}: {error}"
+    return ProviderOutcome(
+        provider=declaration.name,
+        version=declaration.version,
+        columns=declaration.columns,
+        status=status,
+        error=error,
+        failed_series=tuple(run.key for run in failed) if status == "partial" else (),
+    )
+
+
+def _left_out(rejection: Rejection) -> ProviderOutcome:
+    return ProviderOutcome(
+        rejection.name, rejection.version, (), "left_out", cause(rejection.error)
+    )

@@ -1,0 +1,262 @@
+"""Run plans over the series of a table, so that a failure costs only its own columns.
+
+One collect runs every native provider of every series. Only when that fails is anything run
+apart: providers with Python functions one by one, the rest together, and each alone if even
+that fails. A provider that failed so is kept apart in later runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rangebar_enrich.bars.containers import BarTable
+from rangebar_enrich.bars.names import MICROSECONDS, TIME_UNITS
+from rangebar_enrich.bars.series import SeriesKey, SeriesSplit, time_column, times_of
+from rangebar_enrich.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich.errors import ProviderError, RunError
+from rangebar_enrich.pandas_shim import LegacyBars, run_legacy
+from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype
+from rangebar_enrich.plan.order import fail_dependants
+from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan, mended_column
+from rangebar_enrich.protocol import BarContext
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The bars of a run: a table and its series; `hidden` columns are shown to nobody."""
+
+    bars: BarTable
+    split: SeriesSplit
+    hidden: frozenset[str] = frozenset()
+
+    def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
+        """Return columns of each series, in time order."""
+        frame = self.split.sort(self.bars.to_polars(names))
+        if len(self.split.keys) == 1:
+            return [frame]
+        starts = self.split.starts
+        return [frame[int(a) : int(b)] for a, b in pairwise(starts)]
+
+    def legacy_frames(self) -> list[pl.DataFrame]:
+        """Return all that a legacy provider may see of each series."""
+        return self.frames([name for name in self.bars.columns if name not in self.hidden])
+
+    def times(self) -> tuple[list[npt.NDArray[np.int64]] | None, str]:
+        """Return the close times of each series, and their unit."""
+        name = time_column(self.bars)
+        if name is None:
+            return None, MICROSECONDS
+        times = times_of(self.bars, name)
+        if self.split.order is not None:
+            times = times[self.split.order]
+        dtype = self.bars.dtypes[name]
+        unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[name]
+        return np.split(times, self.split.starts[1:-1]), unit or MICROSECONDS
+
+
+@dataclass(slots=True)
+class SeriesRun:
+    """One series on its way through its plan.
+
+    Attributes:
+        key: The series.
+        context: What its providers were told.
+        plan: What to run.
+        columns: Values computed so far, as the expressions gave them.
+        failures: Providers that failed in this series, and why.
+    """
+
+    key: SeriesKey
+    context: BarContext
+    plan: Plan
+    columns: dict[str, pl.Series] = field(default_factory=dict)
+    failures: dict[str, ProviderError] = field(default_factory=dict)
+
+    def fail(self, name: str, error: ProviderError) -> None:
+        """Record a failure, and those of the providers that need this one."""
+        self.failures[name] = error
+        fail_dependants(self.plan.needs, self.failures, set())
+
+    def take(self, provider: CompiledProvider, made: pl.DataFrame) -> None:
+        """Keep a provider's columns; a dtype that its expressions did not promise fails it."""
+        if provider.name in self.failures:
+            return
+        for column in provider.exprs:
+            dtype = made.schema[column]
+            if not is_feature_dtype(dtype):
+                text = f"Provider '{provider.name}': '{column}' came out as {dtype}, not a number."
+                self.fail(provider.name, RunError.of(provider.name, text))
+                return
+        for column in provider.exprs:
+            self.columns[column] = made[column]
+
+    def mended(self, declaration: Declaration) -> list[pl.Series]:
+        """Return a provider's columns as later providers see them."""
+        raw = [self.columns[column] for column in declaration.columns]
+        exprs = [mended_column(name, rows) for name, rows in declaration.warm_up.items()]
+        return pl.DataFrame(raw).select(exprs).get_columns()
+
+
+def _collect(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
+    """Run lazy plans: the one place where anything is computed."""
+    if len(plans) == 1:
+        return [plans[0].collect(engine="in-memory")]
+    return pl.collect_all(plans, engine="in-memory")
+
+
+class Execution:
+    """One run over all series of a table.
+
+    Args:
+        source: The bars.
+        runs: One for each series, with its plan.
+        declarations: All providers, in output order.
+        suspects: Providers that failed at run time before; they run apart. Added to here.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        runs: Sequence[SeriesRun],
+        declarations: Sequence[Declaration],
+        suspects: set[str],
+    ) -> None:
+        self._source = source
+        self._runs = runs
+        self._declarations = {made.name: made for made in declarations}
+        self._suspects = suspects
+        self._legacy: list[LegacyBars] | None = None
+        inputs = frozenset[str]().union(*(run.plan.inputs for run in runs))
+        self._frames = source.frames(inputs or list(source.bars.columns)[:1])
+
+    def run(self) -> None:
+        """Run every step of every series; results and failures stand in the series' runs."""
+        for run in self._runs:
+            run.failures.update(run.plan.failures)
+        steps = max((len(run.plan.steps) for run in self._runs), default=0)
+        for position in range(steps):
+            native: list[tuple[int, NativeStep]] = []
+            for index, run in enumerate(self._runs):
+                step = run.plan.steps[position] if position < len(run.plan.steps) else None
+                if isinstance(step, NativeStep):
+                    native.append((index, step))
+                elif isinstance(step, LegacyStep):
+                    self._run_legacy(index, step.declaration)
+            if native:
+                self._run_native(native)
+
+    def _made_by(self, index: int, names: Collection[str]) -> list[pl.Series]:
+        """Return the columns that those of `names` which succeeded made, as readers see them."""
+        run = self._runs[index]
+        return [
+            series
+            for name, made in self._declarations.items()
+            if name in names and name not in run.failures and made.columns[0] in run.columns
+            for series in run.mended(made)
+        ]
+
+    def _input(self, index: int, readers: Collection[str]) -> pl.LazyFrame:
+        """Return the bars of a series, and what earlier steps made that `readers` read."""
+        needs = self._runs[index].plan.needs
+        made = self._made_by(index, frozenset().union(*(needs[name] for name in readers)))
+        frame = self._frames[index]
+        return (frame.with_columns(made) if made else frame).lazy()
+
+    def _run_native(self, work: Sequence[tuple[int, NativeStep]]) -> None:
+        """Run one native step of several series in one collect."""
+        apart = [self._dependants(index, step, self._suspects) for index, step in work]
+        joint = [
+            (index, step, skipped)
+            for (index, step), skipped in zip(work, apart, strict=True)
+            if step.names - skipped
+        ]
+        try:
+            self._run_together(joint)
+        except ISOLATED:
+            for index, step in work:
+                self._isolate(index, step)
+            return
+        for (index, step), skipped in zip(work, apart, strict=True):
+            self._run_each(index, [one for one in step.providers if one.name in skipped])
+
+    def _run_together(self, work: Sequence[tuple[int, NativeStep, frozenset[str]]]) -> None:
+        """Collect steps at once, each without the providers named beside it."""
+        plans = [
+            step.apply(self._input(index, step.names - skipped), without=skipped)
+            for index, step, skipped in work
+        ]
+        for (index, step, skipped), made in zip(work, _collect(plans), strict=True):
+            for provider in step.providers:
+                if provider.name not in skipped:
+                    self._runs[index].take(provider, made)
+
+    def _dependants(self, index: int, step: NativeStep, names: Collection[str]) -> frozenset[str]:
+        """Return the providers of a step that are named, have failed, or need such a one."""
+        run = self._runs[index]
+        found = step.names & (run.failures.keys() | set(names))
+        while more := {name for name in step.names - found if run.plan.needs[name] & found}:
+            found |= more
+        return found
+
+    def _isolate(self, index: int, step: NativeStep) -> None:
+        """Find who failed: run Python functions apart and the rest together, else each alone."""
+        suspects = {one.name for one in step.providers if one.has_udf} | self._suspects
+        apart = self._dependants(index, step, suspects)
+        try:
+            if step.names - apart:
+                self._run_together([(index, step, apart)])
+        except ISOLATED:
+            apart = step.names
+        self._run_each(index, [one for one in step.providers if one.name in apart])
+
+    def _run_each(self, index: int, providers: Sequence[CompiledProvider]) -> None:
+        """Run providers one by one, in an order in which each comes after what it reads."""
+        run = self._runs[index]
+        for provider in providers:
+            if provider.name in run.failures:
+                continue
+            bars = self._input(index, (provider.name,))
+            plan = bars.with_columns(provider.exprs.values()).select(list(provider.exprs))
+            try:
+                made = _collect([plan])
+            except ISOLATED as error:
+                text = f"Provider '{provider.name}': {cause(error)}"
+                failure = RunError.of(provider.name, text)
+                failure.__cause__ = error
+                run.fail(provider.name, failure)
+                self._suspects.add(provider.name)
+            else:
+                run.take(provider, made[0])
+
+    def _run_legacy(self, index: int, declaration: Declaration) -> None:
+        run = self._runs[index]
+        if declaration.name in run.failures:
+            return
+        try:
+            made = run_legacy(declaration, self._legacy_bars(index, declaration), run.context)
+        except ProviderError as error:
+            run.fail(declaration.name, error)
+        else:
+            run.columns.update(made)
+
+    def _legacy_bars(self, index: int, declaration: Declaration) -> LegacyBars:
+        """Return what a legacy provider is shown: bars, and what the providers before it made."""
+        if self._legacy is None:
+            times, unit = self._source.times()
+            frames = self._source.legacy_frames()
+            self._legacy = [
+                LegacyBars(frame, times[i] if times is not None else None, unit)
+                for i, frame in enumerate(frames)
+            ]
+        bars = self._legacy[index]
+        made = self._made_by(index, self._declarations.keys() - {declaration.name})
+        if declaration.requires is not None:
+            made = [series for series in made if series.name in declaration.requires]
+        frame = bars.frame.with_columns(made) if made else bars.frame
+        return LegacyBars(frame, bars.times, bars.unit)

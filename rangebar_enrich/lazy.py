@@ -1,0 +1,108 @@
+"""Features in a caller's lazy plan: stages are added, nothing is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from rangebar_enrich.bars.names import (
+    OHLCV,
+    SCRATCH_PREFIX,
+    SERIES_COLUMNS,
+    SYMBOL,
+    THRESHOLD,
+    bar_dtype,
+    spellings,
+)
+from rangebar_enrich.declaration import Declaration
+from rangebar_enrich.plan.plan import NativeStep, Plan
+from rangebar_enrich.protocol import BarContext
+
+
+class LazyBars:
+    """A caller's LazyFrame, behind canonical names.
+
+    Args:
+        bars: The caller's plan.
+        symbol: Symbol of all bars, or `None`.
+        threshold_decimal_bps: Threshold of all bars, or `None`.
+        hidden: Columns that a running provider declares; they are replaced.
+    """
+
+    def __init__(
+        self,
+        bars: pl.LazyFrame,
+        symbol: str | None,
+        threshold_decimal_bps: int | None,
+        hidden: frozenset[str],
+    ) -> None:
+        schema = bars.collect_schema()
+        old = [name for name in schema.names() if name in hidden]
+        self._bars = bars.drop(old)
+        self._names = [name for name in schema.names() if name not in hidden]
+        self._own = spellings(self._names)
+        dtypes = {name: bar_dtype(name, schema[own]) for name, own in self._own.items()}
+        self._cast = [
+            name for name in OHLCV if name in dtypes and dtypes[name] != schema[self._own[name]]
+        ]
+        self.context = BarContext(symbol, threshold_decimal_bps, dtypes)
+        told = {SYMBOL: symbol, THRESHOLD: threshold_decimal_bps}
+        self._keys = [name for name in SERIES_COLUMNS if name in dtypes and told.get(name) is None]
+
+    def with_features(self, declarations: Sequence[Declaration], plan: Plan) -> pl.LazyFrame:
+        """Return the caller's columns as they were, then every declared feature."""
+        bars = self._canonical()
+        for step in plan.steps:
+            if isinstance(step, NativeStep):
+                bars = self._apply(bars, step)
+        failed = plan.failures.keys()
+        features = [
+            pl.lit(None, dtype=pl.Float64).alias(column) if made.name in failed else pl.col(column)
+            for made in declarations
+            for column in made.columns
+        ]
+        return bars.select([*self._restored(), *features])
+
+    def _canonical(self) -> pl.LazyFrame:
+        """Return the bars under canonical names, price and volume as float64."""
+        renamed = {own: name for name, own in self._own.items() if own != name}
+        bars = self._bars.rename(renamed) if renamed else self._bars
+        kept = [pl.col(name).alias(f"{SCRATCH_PREFIX}{name}") for name in self._cast]
+        if kept:
+            bars = bars.with_columns(kept).with_columns(pl.col(self._cast).cast(pl.Float64))
+        return bars
+
+    def _restored(self) -> list[pl.Expr]:
+        canonical = {own: name for name, own in self._own.items()}
+        return [
+            pl.col(
+                f"{SCRATCH_PREFIX}{canonical[own]}"
+                if canonical[own] in self._cast
+                else canonical[own]
+            ).alias(own)
+            for own in self._names
+        ]
+
+    def _apply(self, bars: pl.LazyFrame, step: NativeStep) -> pl.LazyFrame:
+        for stage in step.stages:
+            bars = bars.with_columns(
+                self._within(expr) for provider in stage for expr in provider.exprs.values()
+            )
+            bars = bars.with_columns(
+                self._mended(column, rows)
+                for provider in stage
+                for column, rows in provider.declaration.warm_up.items()
+            )
+        return bars
+
+    def _within(self, expr: pl.Expr) -> pl.Expr:
+        """Return an expression as it is, or within each series where there may be several."""
+        return expr.over(self._keys) if self._keys else expr
+
+    def _mended(self, column: str, warm_up: int) -> pl.Expr:
+        value = pl.col(column).cast(pl.Float64).fill_nan(None)
+        if warm_up:
+            row = self._within(pl.int_range(pl.len()))
+            value = pl.when(row >= warm_up).then(value)
+        return value.alias(column)

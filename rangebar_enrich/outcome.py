@@ -1,0 +1,97 @@
+"""What became of each provider in a run, and the columns that came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from rangebar_enrich.bars.containers import BarTable
+from rangebar_enrich.bars.feature import FeatureColumn
+from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich.declaration import Declaration
+
+Status = Literal["ok", "failed", "partial", "short_history", "left_out"]
+"""`ok`: computed. `failed`: all null, in every series. `partial`: all null in the series that
+failed. `short_history`: history too short to fix the values, all null. `left_out`: the declaration
+is broken or the provider cannot be loaded, no columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOutcome:
+    """What became of one provider.
+
+    Attributes:
+        provider: Its name.
+        version: Its version, or `None` where it could not be read.
+        columns: The columns it has in the result; none for one that was left out.
+        status: See `Status`.
+        error: The cause in one readable line, or `None`.
+        failed_series: Series in which it failed, where it did not fail in all.
+    """
+
+    provider: str
+    version: str | None
+    columns: tuple[str, ...]
+    status: Status
+    error: str | None = None
+    failed_series: tuple[SeriesKey, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every value of every series was computed."""
+        return self.status == "ok"
+
+
+def feature_field(declaration: Declaration, column: str, outcome: ProviderOutcome) -> pa.Field:
+    """Return the Arrow field of a feature: float64, nullable, with who made it and how it went."""
+    metadata = {
+        "provider": declaration.name,
+        "version": declaration.version,
+        "status": outcome.status,
+    }
+    if outcome.failed_series:
+        metadata["failed_series"] = json.dumps([list(key) for key in outcome.failed_series])
+    return pa.field(column, pa.float64(), nullable=True, metadata=metadata)
+
+
+class EnrichmentResult:
+    """Bars with their features, and one outcome for each provider.
+
+    Attributes:
+        outcomes: One `ProviderOutcome` for each provider, in output order, those left out last.
+    """
+
+    def __init__(
+        self,
+        bars: BarTable,
+        features: Sequence[FeatureColumn],
+        outcomes: Sequence[ProviderOutcome],
+    ) -> None:
+        self._bars = bars
+        self._features = tuple(features)
+        self.outcomes = tuple(outcomes)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The caller's columns, as they were, then one float64 column for each feature."""
+        return self._bars.to_arrow(self._features)
+
+    @property
+    def failed(self) -> tuple[ProviderOutcome, ...]:
+        """Outcomes that are not `ok`."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.ok)
+
+    def to_caller(self) -> Any:
+        """Return bars and features in the container that the caller gave."""
+        return self._bars.with_features(self._features)
+
+    def __repr__(self) -> str:
+        """Return rows, features and failures in a line."""
+        failed = ", ".join(f"{one.provider}: {one.status}" for one in self.failed)
+        tail = f", {failed}" if failed else ""
+        return f"EnrichmentResult({self._bars.height} bars, {len(self._features)} features{tail})"

@@ -1,0 +1,237 @@
+"""A legacy provider as a source of columns: shown a private view, its changes checked.
+
+The view shares the caller's memory where it can, read-only, so a provider cannot damage what it
+was shown. One that insists on writing is given a fresh copy, once, and what it changed is found
+by comparing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from rangebar_enrich.bars.names import MICROSECONDS, OHLCV
+from rangebar_enrich.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich.errors import RunError, message
+from rangebar_enrich.protocol import BarContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyBars:
+    """Bars of one series as a legacy provider is shown them.
+
+    Attributes:
+        frame: Bar columns under canonical names, then features that earlier providers made.
+        times: Close times as int64, or `None` without time.
+        unit: Unit of `times`, `"us"` or `"ms"`, or a finer one.
+    """
+
+    frame: pl.DataFrame
+    times: npt.NDArray[np.int64] | None = None
+    unit: str = MICROSECONDS
+
+
+def run_legacy(
+    declaration: Declaration, bars: LegacyBars, context: BarContext
+) -> dict[str, pl.Series]:
+    """Let a legacy provider enrich a view of `bars`, and take the columns it added.
+
+    Args:
+        declaration: The provider.
+        bars: One series; never changed.
+        context: Its symbol and threshold are passed on, `""` and 0 where they are not known.
+
+    Returns:
+        The declared columns, numeric or boolean, one value a bar.
+
+    Raises:
+        RunError: It raised, or what it did breaks the contract; every fault is named.
+    """
+    try:
+        return _run_once(declaration, bars, context, writable=False)
+    except _WroteToView:
+        # NOTE: writing to the read-only view raises inside the provider: what it would have
+        # done is only known from a copy that it may write to.
+        return _run_once(declaration, bars, context, writable=True)
+
+
+class _WroteToView(Exception):  # noqa: N818 - a signal inside this module
+    """The provider tried to write to read-only memory."""
+
+
+def _run_once(
+    declaration: Declaration, bars: LegacyBars, context: BarContext, *, writable: bool
+) -> dict[str, pl.Series]:
+    arrays = _arrays(bars, writable=writable)
+    # NOTE: what must not change is known before the provider runs: read-only memory cannot
+    # change, anything else is copied.
+    originals = {name: _kept(array) for name, array in arrays.items()}
+    shown = _view(arrays, bars)
+    index = shown.index
+    symbol, threshold = context.symbol or "", context.threshold_decimal_bps or 0
+    try:
+        result = declaration.provider.enrich(shown, symbol, threshold)
+    except ISOLATED as error:
+        if not writable and isinstance(error, ValueError) and "read-only" in str(error):
+            raise _WroteToView from error
+        msg = f"Provider '{declaration.name}': enrich() raised {cause(error)}"
+        raise RunError.of(declaration.name, msg) from error
+    result = _accepted(declaration, result, shown)
+    faults = _change_faults(originals, index, result)
+    _refuse(declaration, faults + _column_faults(declaration, originals, result))
+    return {name: _series(declaration, name, result[name]) for name in declaration.columns}
+
+
+def _accepted(declaration: Declaration, result: Any, shown: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    if result is shown:
+        return shown
+    if result is None and all(column in shown.columns for column in declaration.columns):
+        returned = "nothing"
+        result = shown
+    elif isinstance(result, pd.DataFrame):
+        returned = "another DataFrame"
+    else:
+        kind = type(result).__name__
+        fault = f"enrich() returned {kind}, expected the DataFrame that it was given"
+        _refuse(declaration, [fault])
+    logger.warning(
+        "provider '%s' %s returned %s instead of the one it was given; its columns are used",
+        declaration.name,
+        declaration.version,
+        returned,
+    )
+    accepted: pd.DataFrame = result
+    return accepted
+
+
+def _refuse(declaration: Declaration, faults: Sequence[str]) -> None:
+    if faults:
+        head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
+        hint = "a legacy provider adds its columns in place and changes nothing else."
+        raise RunError.of(declaration.name, message(head, faults, hint))
+
+
+def _arrays(bars: LegacyBars, *, writable: bool) -> dict[str, Any]:
+    """Return the columns of the view: what is there, and both spellings of OHLCV."""
+    frame = bars.frame
+    names = {name: name for name in frame.columns}
+    both = {name.capitalize(): name for name in OHLCV if name in names}
+    return {
+        name: _pandas_values(frame[own], writable=writable) for name, own in (both | names).items()
+    }
+
+
+def _pandas_values(series: pl.Series, *, writable: bool) -> Any:
+    """Return a column for pandas, without a copy where memory can be shared."""
+    import pandas as pd
+
+    dtype = series.dtype
+    if dtype == pl.String:
+        return pd.arrays.ArrowStringArray(pa.chunked_array(series).cast(pa.large_string()))
+    if dtype == pl.Boolean or (dtype.is_numeric() and not dtype.is_decimal()):
+        values = series.to_numpy(writable=writable)
+        if not writable:
+            values.flags.writeable = False
+        return values
+    return series.to_pandas().array
+
+
+def _view(arrays: Mapping[str, Any], bars: LegacyBars) -> pd.DataFrame:
+    import pandas as pd
+
+    index: Any = pd.RangeIndex(bars.frame.height)
+    if bars.times is not None:
+        stamps = bars.times.astype(f"datetime64[{bars.unit}]")
+        index = pd.DatetimeIndex(stamps, tz="UTC", name="timestamp")
+    return pd.DataFrame(dict(arrays), index=index, copy=False)
+
+
+def _kept(array: Any) -> Any:
+    """Return what a column held, safe from a provider that writes into the view."""
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        return array
+    return array.copy()
+
+
+def _change_faults(originals: Mapping[str, Any], index: Any, result: pd.DataFrame) -> list[str]:
+    """Return how `result` differs from the view in what is not the provider's."""
+    found = []
+    if len(result) != len(index):
+        found.append(f"rows: got {len(result)}, expected {len(index)}; some were added or dropped")
+    elif result.index is not index and not result.index.equals(index):
+        found.append("index: changed; rows were reordered or relabelled")
+    names = [str(name) for name in result.columns]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    found += [f"'{name}': occurs {names.count(name)} times" for name in doubled]
+    found += [f"'{name}': deleted" for name in originals if name not in names]
+    if found:
+        return found
+    return [
+        f"'{name}': changed" for name, old in originals.items() if not _is_same(old, result[name])
+    ]
+
+
+def _is_same(old: Any, column: pd.Series[Any]) -> bool:
+    """Return whether a column still holds what it held; shared memory needs no comparison."""
+    if column.dtype != old.dtype:
+        return False
+    if not isinstance(old, np.ndarray):
+        return bool(old.equals(column.array))
+    new = column.to_numpy()
+    address = old.__array_interface__["data"][0]
+    if not old.flags.writeable and new.__array_interface__["data"][0] == address:
+        return new.strides == old.strides
+    return np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
+
+
+def _column_faults(
+    declaration: Declaration, originals: Mapping[str, Any], result: pd.DataFrame
+) -> list[str]:
+    names = [str(name) for name in result.columns]
+    missing = [
+        f"'{name}': declared, but not added" for name in declaration.columns if name not in names
+    ]
+    extra = [
+        f"'{name}': added, but not declared"
+        for name in names
+        if name not in originals and name not in declaration.columns
+    ]
+    wrong = [
+        f"'{name}': has dtype {result[name].dtype}, expected a number or boolean"
+        for name in declaration.columns
+        if names.count(name) == 1 and not _is_number(result[name])
+    ]
+    return missing + extra + wrong
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    types = pd.api.types
+    return types.is_bool_dtype(column.dtype) or (
+        types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype)
+    )
+
+
+def _series(declaration: Declaration, column: str, values: pd.Series[Any]) -> pl.Series:
+    """Return a provider's column as float64 that no pandas object holds on to."""
+    try:
+        floats = values.to_numpy(dtype="float64", na_value=np.nan)
+    except ISOLATED as error:
+        msg = f"Provider '{declaration.name}': column '{column}' is not float64: {cause(error)}"
+        raise RunError.of(declaration.name, msg) from error
+    return pl.Series(column, floats)

@@ -1,0 +1,3 @@
+"""Providers' expressions as one lazy plan."""
+
+from __future__ import annotations

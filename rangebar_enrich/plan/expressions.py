@@ -1,0 +1,212 @@
+"""One provider's expressions, checked against its declaration before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from rangebar_enrich import tree
+from rangebar_enrich.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich.errors import CompileError, message
+from rangebar_enrich.protocol import BarContext
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledProvider:
+    """A native provider's expressions for one context, proven to keep the contract's form.
+
+    Attributes:
+        declaration: The provider.
+        exprs: One aliased expression for each declared column, in declared order.
+        reads: Every column that they read.
+        has_udf: Whether a Python function runs inside them.
+    """
+
+    declaration: Declaration
+    exprs: Mapping[str, pl.Expr]
+    reads: frozenset[str]
+    has_udf: bool
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.declaration.name
+
+
+def compile_provider(
+    declaration: Declaration, context: BarContext, others: Mapping[str, str]
+) -> CompiledProvider:
+    """Ask a provider for its expressions and check them.
+
+    Args:
+        declaration: The provider.
+        context: What it may know of the bars.
+        others: Columns of the other providers, and who makes them.
+
+    Returns:
+        Its expressions, checked by name, number, input columns, length and dtype.
+
+    Raises:
+        CompileError: They break the contract; every broken column is named.
+    """
+    exprs = _named_expressions(declaration, context)
+    reads = frozenset(name for expr in exprs.values() for name in expr.meta.root_names())
+    known = {**context.columns, **dict.fromkeys(others, pl.Float64())}
+    _refuse(declaration, _column_faults(exprs, known, declaration))
+    _refuse(declaration, _length_faults(exprs))
+    _refuse(declaration, _dtype_faults(exprs, known))
+    nodes = [tree.decode(expr) for expr in exprs.values()]
+    has_udf = any(node is None or tree.has_udf(node) for node in nodes)
+    return CompiledProvider(declaration, exprs, reads, has_udf)
+
+
+def check_requires(declaration: Declaration, known: Collection[str]) -> None:
+    """Refuse a provider whose `requires` names a column that nobody makes.
+
+    Raises:
+        CompileError: A required column is neither in the bars nor made by another provider.
+    """
+    absent = [name for name in declaration.requires or () if name not in known]
+    faults = [f"'requires': column '{name}' is not there and nobody makes it" for name in absent]
+    _refuse(declaration, faults)
+
+
+def _refuse(declaration: Declaration, faults: Sequence[str], hint: str | None = None) -> None:
+    if faults:
+        head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
+        raise CompileError.of(declaration.name, message(head, faults, hint))
+
+
+def _named_expressions(declaration: Declaration, context: BarContext) -> dict[str, pl.Expr]:
+    """Return the provider's expressions in declared order, each with its column's name."""
+    try:
+        made = declaration.provider.expressions(context)
+        pairs = _pairs(made)
+    except ISOLATED as error:
+        msg = f"Provider '{declaration.name}': expressions() raised {cause(error)}"
+        raise CompileError.of(declaration.name, msg) from error
+    if pairs is None:
+        got = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
+        _refuse(
+            declaration,
+            [f"expressions() returned {got}, expected a list of pl.Expr or a mapping to them"],
+        )
+    named, faults = _by_name(pairs or [])
+    _refuse(declaration, faults + _name_faults(declaration, [name for name, _ in named]))
+    exprs = dict(named)
+    return {column: exprs[column] for column in declaration.columns}
+
+
+def _pairs(made: Any) -> list[tuple[Any, Any]] | None:
+    """Return (column or None, expression) pairs, or `None` for what holds no expressions."""
+    if isinstance(made, Mapping):
+        return list(made.items())
+    if isinstance(made, str | bytes | pl.Expr | pl.Series) or not isinstance(made, Iterable):
+        return None
+    return [(None, expr) for expr in made]
+
+
+def _by_name(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[tuple[str, pl.Expr]], list[str]]:
+    named: list[tuple[str, pl.Expr]] = []
+    faults: list[str] = []
+    for position, (column, expr) in enumerate(pairs):
+        label = f"'{column}'" if column is not None else f"expression {position}"
+        if not isinstance(expr, pl.Expr):
+            faults.append(f"{label}: got {type(expr).__name__}, expected pl.Expr")
+        elif expr.meta.has_multiple_outputs():
+            faults.append(f"{label}: may give several columns; name one column in each pl.col()")
+        elif column is not None:
+            named.append((str(column), expr.alias(str(column))))
+        else:
+            try:
+                named.append((expr.meta.output_name(), expr))
+            except pl.exceptions.PolarsError as error:
+                faults.append(f"{label}: has no name ({cause(error)}); end it with .alias()")
+    return named, faults
+
+
+def _name_faults(declaration: Declaration, names: Sequence[str]) -> list[str]:
+    declared = declaration.columns
+    missing = [
+        f"'{name}': declared, but no expression makes it" for name in declared if name not in names
+    ]
+    extra = sorted({name for name in names if name not in declared})
+    doubled = sorted({name for name in names if name in declared and names.count(name) > 1})
+    return [
+        *missing,
+        *(f"'{name}': made by an expression, but not declared" for name in extra),
+        *(f"'{name}': made by {names.count(name)} expressions" for name in doubled),
+    ]
+
+
+def _column_faults(
+    exprs: Mapping[str, pl.Expr], known: Mapping[str, Any], declaration: Declaration
+) -> list[str]:
+    faults = []
+    for column, expr in exprs.items():
+        for name in sorted(set(expr.meta.root_names()) - known.keys()):
+            if name in declaration.columns:
+                reason = "a provider cannot read its own columns; repeat the expression"
+            else:
+                close = difflib.get_close_matches(name, known, n=1)
+                reason = f"did you mean '{close[0]}'?" if close else "it is not in the bars"
+            faults.append(f"'{column}': reads unknown column '{name}' ({reason})")
+    return faults
+
+
+def _length_faults(exprs: Mapping[str, pl.Expr]) -> list[str]:
+    faults = []
+    for column, expr in exprs.items():
+        if _fact(expr.meta.is_scalar) and not expr.meta.is_literal():
+            faults.append(
+                f"'{column}': gives one value for the whole table, not one a bar;"
+                " it would be repeated in every row"
+            )
+        elif _fact(expr.meta.is_scalar) is False and keeps_rows(expr) is False:
+            faults.append(f"'{column}': does not give one value a bar")
+    return faults
+
+
+def _fact(question: Callable[[], bool]) -> bool | None:
+    """Return what Polars knows of an expression, `None` where it needs the data to tell."""
+    try:
+        return question()
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def keeps_rows(expr: pl.Expr) -> bool | None:
+    """Return whether an expression gives one value a row."""
+    return _fact(expr.meta.is_length_preserving)
+
+
+def _dtype_faults(exprs: Mapping[str, pl.Expr], known: Mapping[str, Any]) -> list[str]:
+    frame = pl.LazyFrame(schema=dict(known))
+    try:
+        schema = frame.with_columns(exprs.values()).collect_schema()
+    except ISOLATED:
+        return [fault for one in exprs.items() for fault in _schema_fault(frame, *one)]
+    return [
+        f"'{column}': has dtype {schema[column]}, expected a number or boolean"
+        for column in exprs
+        if not is_feature_dtype(schema[column])
+    ]
+
+
+def _schema_fault(frame: pl.LazyFrame, column: str, expr: pl.Expr) -> list[str]:
+    try:
+        dtype = frame.with_columns(expr).collect_schema()[column]
+    except ISOLATED as error:
+        return [f"'{column}': {cause(error)}"]
+    if is_feature_dtype(dtype):
+        return []
+    return [f"'{column}': has dtype {dtype}, expected a number or boolean"]
+
+
+def is_feature_dtype(dtype: pl.DataType) -> bool:
+    """Return whether values of `dtype` can be stored as float64."""
+    return dtype.is_numeric() or dtype == pl.Boolean
