@@ -1,0 +1,184 @@
+"""One connection to the database: opened, guarded, its failures translated.
+
+Every statement of the store passes `Connection.run`: it refuses a connection that was closed
+or inherited through fork, repeats what heals, and raises the package's errors, free of secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from rangebar_enrich.clickhouse.dsn import Address, default_url
+from rangebar_enrich.clickhouse.retry import RetryCount, RetryPolicy
+from rangebar_enrich.errors import QueryError, StoreConnectionError, StoreError, message
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+T = TypeVar("T")
+Params = Mapping[str, Any]
+_LOCKED = "EmbeddedServer"
+_ANOTHER_PATH = "already initialized"
+
+
+class Connection:
+    """A clickhouse-connect client and what must be known to use it safely.
+
+    Args:
+        client: The client.
+        address: Where it is connected to; hides its secrets.
+        retry: How long failing statements are repeated.
+    """
+
+    def __init__(self, client: Client, address: Address, retry: RetryPolicy) -> None:
+        self.client = client
+        self.address = address
+        self.retry = retry
+        self._process = os.getpid()
+        self._closed = False
+
+    def check_usable(self) -> None:
+        """Refuse a closed connection, and one that came through fork.
+
+        Raises:
+            StoreConnectionError: It is either.
+        """
+        if self._closed:
+            msg = message(
+                f"The store {self.address.shown} is closed.", hint="call BarStore.connect() again."
+            )
+            raise StoreConnectionError(msg)
+        if os.getpid() != self._process:
+            msg = message(
+                f"The store was opened in process {self._process} and is used in its fork"
+                f" {os.getpid()}; the embedded engine would hang, a socket would be shared.",
+                hint="start workers with multiprocessing's 'spawn' and connect in each of them.",
+            )
+            raise StoreConnectionError(msg)
+
+    def run(self, action: Callable[[], T], count: RetryCount | None = None) -> T:
+        """Call `action`, repeat it while its failure may heal, translate the last failure.
+
+        Raises:
+            QueryError: The database refused or failed the statement.
+            StoreConnectionError: It cannot be reached, or the connection cannot be used.
+        """
+        from clickhouse_connect.driver import exceptions as driver
+
+        self.check_usable()
+        try:
+            return self.retry.run(action, count)
+        except StoreError:
+            raise
+        except (driver.Error, OSError) as error:
+            raise self._translated(error) from None
+
+    def _translated(self, error: Exception) -> StoreError:
+        text = self.address.scrub(str(error)).strip()
+        code = getattr(error, "code", None)
+        if code is None:
+            msg = message(
+                f"The database {self.address.shown} could not be reached:",
+                [text],
+                "see that it runs and the address is right, then repeat the call.",
+            )
+            return StoreConnectionError(msg)
+        return QueryError.of(code, message("The database refused a statement:", [text]))
+
+    def command(self, sql: str, params: Params | None = None, **settings: Any) -> None:
+        """Run a statement that returns nothing."""
+        self.run(lambda: self.client.command(sql, parameters=_bound(params), settings=settings))
+
+    def rows(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a small query."""
+        found = self.run(lambda: self.client.query(sql, parameters=_bound(params)))
+        return [tuple(row) for row in found.result_rows]
+
+    def arrow(self, sql: str, params: Params | None = None, **settings: Any) -> pa.Table:
+        """Return the result of a query as Arrow."""
+        return self.run(
+            lambda: self.client.query_arrow(
+                sql, parameters=_bound(params), settings=settings, use_strings=True
+            )
+        )
+
+    def insert(
+        self, table: str, rows: pa.Table, count: RetryCount | None = None, **settings: Any
+    ) -> None:
+        """Insert Arrow rows; with a deduplication token a repetition inserts nothing twice."""
+        self.run(lambda: self.client.insert_arrow(table, rows, settings=settings), count)
+
+    def close(self) -> None:
+        """Close the client; a second call does nothing."""
+        if not self._closed and os.getpid() == self._process:
+            self.client.close()
+        self._closed = True
+
+
+def _bound(params: Params | None) -> dict[str, Any] | None:
+    return dict(params) if params else None
+
+
+def open_connection(
+    url: str | None = None, *, retry: RetryPolicy | None = None, **options: Any
+) -> Connection:
+    """Open a database.
+
+    Args:
+        url: DSN of clickhouse-connect; default `RANGEBAR_ENRICH_URL`, else an embedded one.
+        retry: How long failing statements are repeated.
+        **options: Passed to `clickhouse_connect.get_client`, TLS options among them.
+
+    Raises:
+        StoreConnectionError: It cannot be opened or reached.
+    """
+    from clickhouse_connect.driver import exceptions as driver
+
+    address = Address.parse(url or default_url(), options)
+    policy = retry or RetryPolicy()
+    # NOTE: a wrong address fails like a server that restarts; do not make its owner wait long.
+    opening = replace(policy, attempts=min(policy.attempts, 3))
+    try:
+        client = opening.run(lambda: _client(address, options))
+    except ImportError as error:
+        msg = message(
+            "The embedded database needs the package chdb, which is not installed.",
+            hint="pip install 'rangebar-enrich[chdb]', or give the address of a server.",
+        )
+        raise StoreConnectionError(msg) from error
+    except (driver.Error, OSError, ValueError, TypeError) as error:
+        raise _cannot_open(address, error) from None
+    return Connection(client, address, policy)
+
+
+def _client(address: Address, options: Mapping[str, Any]) -> Client:
+    import clickhouse_connect
+
+    if address.path is not None:
+        address.path.mkdir(parents=True, exist_ok=True)
+    # NOTE: without a session, threads may share the client; with one they may not.
+    fixed: dict[str, Any] = {} if address.is_embedded else {"autogenerate_session_id": False}
+    if address.interface:
+        fixed["interface"] = address.interface
+    return clickhouse_connect.get_client(dsn=address.url, **{**fixed, **options})
+
+
+def _cannot_open(address: Address, error: Exception) -> StoreConnectionError:
+    text = address.scrub(str(error)).strip()
+    hint = "see that it runs, and that address, user and password are right."
+    if address.is_embedded:
+        hint = "see that the directory can be written."
+        if _ANOTHER_PATH in text:
+            hint = "one process can open one embedded database at a time: close the other store."
+        elif _LOCKED in text:
+            hint = (
+                "another process has it open, and one at a time can: end that process,"
+                " or run a ClickHouse server and give its address."
+            )
+    msg = message(f"The database {address.shown} cannot be opened:", [text], hint)
+    return StoreConnectionError(msg)

@@ -1,0 +1,202 @@
+"""The bar table in the database: made, read back, and compared with what the store needs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from rangebar_enrich.clickhouse.columns import BY_NAME, COLUMNS, FEATURE_TYPE, NEEDED, TableColumn
+from rangebar_enrich.clickhouse.connection import Connection
+from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote
+from rangebar_enrich.errors import SchemaError, message
+
+DEDUPLICATION_WINDOW = 10_000
+"""Blocks whose tokens the table remembers: 10,000 inserts, each of one partition."""
+
+SORTING_KEY = ("symbol", "threshold_decimal_bps", "ouroboros_mode", "close_time_ms")
+VERSION_PREFIX = "_version_"
+"""Provenance columns: `_version_<provider>`. No feature can be named so."""
+
+_WINDOW = re.compile(r"non_replicated_deduplication_window\s*=\s*(\d+)")
+_CREATE = """
+CREATE TABLE IF NOT EXISTS $table ($columns)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY (symbol, threshold_decimal_bps, toYYYYMM(toDateTime(intDiv(close_time_ms, 1000), 'UTC')))
+ORDER BY (symbol, threshold_decimal_bps, ouroboros_mode, close_time_ms)
+SETTINGS non_replicated_deduplication_window = 10000
+"""
+_COLUMNS = """
+SELECT name, type, default_kind, comment FROM system.columns
+WHERE database = {database:String} AND table = {table:String} ORDER BY position
+"""
+_TABLE = """
+SELECT engine, engine_full, sorting_key, partition_key FROM system.tables
+WHERE database = {database:String} AND name = {table:String}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColumn:
+    """A column as the database has it.
+
+    Attributes:
+        name: Its name.
+        type: ClickHouse type.
+        default_kind: `''`, `DEFAULT`, `MATERIALIZED`, `ALIAS` or `EPHEMERAL`.
+        comment: Its comment; the store's own are JSON.
+    """
+
+    name: str
+    type: str
+    default_kind: str
+    comment: str
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether it can be inserted into and is stored."""
+        return self.default_kind in {"", "DEFAULT"}
+
+    @property
+    def is_version(self) -> bool:
+        """Whether it holds provider versions."""
+        return self.name.startswith(VERSION_PREFIX)
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether it is a plugin's: nullable float, not of the bar table itself."""
+        return self.type == FEATURE_TYPE and self.name not in BY_NAME and self.is_ordinary
+
+    def _note(self, key: str) -> str | None:
+        try:
+            note = json.loads(self.comment)
+        except ValueError:
+            return None
+        value = note.get(key) if isinstance(note, dict) else None
+        return value if isinstance(value, str) else None
+
+    @property
+    def provider(self) -> str | None:
+        """Provider of a feature, from the comment."""
+        return self._note("provider")
+
+    @property
+    def version(self) -> str | None:
+        """Version of the provider that the column was last migrated for, from the comment."""
+        return self._note("version")
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """What the database says of the bar table."""
+
+    table: TableName
+    columns: Mapping[str, StoredColumn]
+    partition_key: str
+
+    @cached_property
+    def features(self) -> dict[str, StoredColumn]:
+        """Feature columns by name."""
+        return {name: column for name, column in self.columns.items() if column.is_feature}
+
+    @cached_property
+    def versions(self) -> frozenset[str]:
+        """Names of the provenance columns."""
+        return frozenset(name for name, column in self.columns.items() if column.is_version)
+
+    @property
+    def partition_is_utc(self) -> bool:
+        """Whether months are cut in UTC whatever the server's time zone."""
+        return "UTC" in self.partition_key
+
+
+def column_sql(column: TableColumn) -> Sql:
+    """Return the declaration of a column of the bar table."""
+    default = f" DEFAULT {column.default}" if column.default is not None else ""
+    return Sql(f"{quote(column.name)} {column.type}{default}")
+
+
+def create_table_sql(table: TableName) -> str:
+    """Return the statement that makes the bar table."""
+    columns = join(column_sql(column) for column in COLUMNS)
+    return compose(_CREATE, table=table.sql, columns=columns).strip()
+
+
+def ensure_table(connection: Connection, table: TableName) -> TableSchema:
+    """Make database and table where they are missing; see that an existing table will do.
+
+    A table made by rangebar is used as it is; only a missing deduplication window is set.
+
+    Raises:
+        SchemaError: The table differs in a way that would lose or double rows.
+    """
+    connection.command(compose("CREATE DATABASE IF NOT EXISTS $db", db=table.database_sql))
+    connection.command(create_table_sql(table))
+    engine_full = _check_engine(connection, table)
+    schema = read_schema(connection, table)
+    _check_columns(schema)
+    _ensure_window(connection, table, engine_full)
+    return schema
+
+
+def read_schema(connection: Connection, table: TableName) -> TableSchema:
+    """Read the table's columns.
+
+    Raises:
+        SchemaError: There is no such table.
+    """
+    params = {"database": table.database, "table": table.table}
+    found = connection.rows(_COLUMNS, params)
+    if not found:
+        msg = message(f"Table '{table}' does not exist.", hint="call store.ensure_table() first.")
+        raise SchemaError(msg)
+    columns = {row[0]: StoredColumn(*row) for row in found}
+    partition = connection.rows(_TABLE, params)[0][3]
+    return TableSchema(table, columns, partition)
+
+
+def _check_engine(connection: Connection, table: TableName) -> str:
+    params = {"database": table.database, "table": table.table}
+    engine, engine_full, sorting_key, _ = connection.rows(_TABLE, params)[0]
+    wrong = []
+    if "ReplacingMergeTree" not in engine or "computed_at" not in engine_full.split(" ORDER ")[0]:
+        wrong.append(f"engine: got {engine}, expected ReplacingMergeTree(computed_at)")
+    if tuple(part.strip() for part in sorting_key.split(",")) != SORTING_KEY:
+        wrong.append(f"ORDER BY: got ({sorting_key}), expected ({', '.join(SORTING_KEY)})")
+    if wrong:
+        msg = message(
+            f"Table '{table}' is not a bar table that rows can be replaced in:",
+            wrong,
+            "give BarStore.connect(table=...) another name, let it make the table, and copy"
+            " the rows with INSERT … SELECT.",
+        )
+        raise SchemaError(msg)
+    return str(engine_full)
+
+
+def _check_columns(schema: TableSchema) -> None:
+    needed = [*NEEDED, "computed_at"]
+    wrong = [f"'{name}': missing" for name in needed if name not in schema.columns]
+    for name, stored in schema.columns.items():
+        expected = BY_NAME.get(name)
+        if expected is not None and stored.type != expected.type:
+            wrong.append(f"'{name}': got {stored.type}, expected {expected.type}")
+    if wrong:
+        msg = message(
+            f"{len(wrong)} column(s) of table '{schema.table}' are not as needed:",
+            sorted(wrong),
+            "ALTER TABLE … ADD or MODIFY COLUMN, or give BarStore.connect(table=...) another name.",
+        )
+        raise SchemaError(msg)
+
+
+def _ensure_window(connection: Connection, table: TableName, engine_full: str) -> None:
+    """Retries are exact only where the table remembers the tokens of its last inserts."""
+    if "Replicated" in engine_full.split("(", maxsplit=1)[0] or "Shared" in engine_full.split("(", maxsplit=1)[0]:
+        return
+    found = _WINDOW.search(engine_full)
+    if found is None or int(found.group(1)) < DEDUPLICATION_WINDOW:
+        statement = "ALTER TABLE $t MODIFY SETTING non_replicated_deduplication_window = 10000"
+        connection.command(compose(statement, t=table.sql))
