@@ -196,10 +196,10 @@ class Enricher:
         """Return every declared column; what failed is null."""
         warm_up = WarmUp(split.starts)
         features = []
-        frame = _joined(split, runs, self.columns)
+        columns = _joined(split, runs, self.columns)
         for declaration, outcome in zip(self._declarations, outcomes, strict=False):
             for column, rows in declaration.warm_up.items():
-                array = feature_array(frame[column], warm_up.bitmap(rows))
+                array = feature_array(columns[column], warm_up.bitmap(rows))
                 if split.order is not None:
                     # NOTE: warm-up is counted series by series, so it is written before the rows
                     # go back to their places.
@@ -324,18 +324,25 @@ def _as_sequence(providers: Any) -> Sequence[Any]:
     return list(providers)
 
 
-def _joined(split: SeriesSplit, runs: Sequence[SeriesRun], columns: Sequence[str]) -> pl.DataFrame:
-    """Return the features of all series, one series after another."""
+def _joined(
+    split: SeriesSplit, runs: Sequence[SeriesRun], columns: Sequence[str]
+) -> Mapping[str, pl.Series]:
+    """Return the features of all series, one series after another; what failed is null."""
     if not runs:
-        return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
-    parts = []
-    for run, height in zip(runs, split.lengths, strict=True):
-        nulls = pl.repeat(None, int(height), dtype=pl.Float64, eager=True)
-        made = [run.columns.get(name, nulls).alias(name) for name in columns]
-        parts.append(pl.DataFrame(made))
+        return {name: pl.Series(name, [], dtype=pl.Float64) for name in columns}
+    parts = [
+        [_values(run, name, int(height)) for name in columns]
+        for run, height in zip(runs, split.lengths, strict=True)
+    ]
     if len(parts) == 1:
-        return parts[0]
-    return pl.concat([part.cast(pl.Float64) for part in parts], rechunk=True)
+        return dict(zip(columns, parts[0], strict=True))
+    frames = [pl.DataFrame(part).cast(pl.Float64) for part in parts]
+    return pl.concat(frames, rechunk=True).to_dict(as_series=True)
+
+
+def _values(run: SeriesRun, column: str, height: int) -> pl.Series:
+    made = run.columns.get(column)
+    return pl.Series(column, pa.nulls(height, pa.float64())) if made is None else made
 
 
 def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
