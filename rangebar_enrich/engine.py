@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Any, Literal
 
 import polars as pl
+import pyarrow as pa
 
 from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
@@ -31,13 +32,14 @@ from rangebar_enrich.bars.series import (
 )
 from rangebar_enrich.declaration import Declaration, Kind, Rejection, cause, declare_all
 from rangebar_enrich.errors import ProviderError, UnsupportedBarsError, message
-from rangebar_enrich.execution import Execution, SeriesRun, Source
+from rangebar_enrich.execution import Execution, SeriesRun
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.loader import Discovery, discover
 from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, Status, feature_field
 from rangebar_enrich.plan.plan import Plan, make_plan
 from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.source import Source, match_history
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +134,13 @@ class Enricher:
         return plan.with_features(self._declarations, compiled)
 
     def run(
-        self, bars: Any, *, symbol: str | None = None, threshold_decimal_bps: int | None = None
+        self,
+        bars: Any,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+        history: Any = None,
+        history_is_complete: bool = False,
     ) -> EnrichmentResult:
         """Compute every provider's features for `bars`.
 
@@ -141,19 +149,31 @@ class Enricher:
                 time order.
             symbol: Symbol of all bars; found in the bars where it is `None`.
             threshold_decimal_bps: Threshold of all bars, likewise.
+            history: Earlier bars of the same series, in any kind: context that fixes the values
+                of the new ones and does not come back. Without it each series starts with `bars`.
+            history_is_complete: Each series starts with the history given, so warm-up is counted
+                from there and history of any length will do. Otherwise a provider whose values
+                the history does not fix gets the status `short_history`, and nulls.
 
         Returns:
             The bars, one float64 column for each declared feature, and the outcomes.
 
         Raises:
-            BarsError: The bars break a rule: see its leaves in `errors`.
+            BarsError: The bars or the history break a rule: see its leaves in `errors`.
+            HistoryError: It is not clear which series of the history is meant.
             UnsupportedBarsError: The object holds no bars.
             ProviderError: `on_error="raise"` and a provider failed.
         """
         table = read_bars(bars)
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
-        check_order(table, split)
-        source = Source(table, split, self._own & table.columns.keys())
+        increases = check_order(table, split)
+        earlier = None
+        if history is not None:
+            earlier, above = match_history(
+                table, split, read_bars(history), is_complete=history_is_complete
+            )
+            increases = increases and above
+        source = Source(table, split, self._own & table.columns.keys(), earlier, increases)
         runs = self._start(source) if table.height else []
         if runs:
             Execution(source, runs, self._declarations, self._suspects).run()

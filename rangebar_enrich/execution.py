@@ -9,15 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from rangebar_enrich.bars.containers import BarTable
-from rangebar_enrich.bars.names import MICROSECONDS, TIME_UNITS
-from rangebar_enrich.bars.series import SeriesKey, SeriesSplit, time_column, times_of
+from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import ProviderError, RunError
 from rangebar_enrich.pandas_shim import LegacyBars, run_legacy
@@ -25,39 +20,7 @@ from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype
 from rangebar_enrich.plan.order import fail_dependants
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan, mended_column
 from rangebar_enrich.protocol import BarContext
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The bars of a run: a table and its series; `hidden` columns are shown to nobody."""
-
-    bars: BarTable
-    split: SeriesSplit
-    hidden: frozenset[str] = frozenset()
-
-    def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
-        """Return columns of each series, in time order."""
-        frame = self.split.sort(self.bars.to_polars(names))
-        if len(self.split.keys) == 1:
-            return [frame]
-        starts = self.split.starts
-        return [frame[int(a) : int(b)] for a, b in pairwise(starts)]
-
-    def legacy_frames(self) -> list[pl.DataFrame]:
-        """Return all that a legacy provider may see of each series."""
-        return self.frames([name for name in self.bars.columns if name not in self.hidden])
-
-    def times(self) -> tuple[list[npt.NDArray[np.int64]] | None, str]:
-        """Return the close times of each series, and their unit."""
-        name = time_column(self.bars)
-        if name is None:
-            return None, MICROSECONDS
-        times = times_of(self.bars, name)
-        if self.split.order is not None:
-            times = times[self.split.order]
-        dtype = self.bars.dtypes[name]
-        unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[name]
-        return np.split(times, self.split.starts[1:-1]), unit or MICROSECONDS
+from rangebar_enrich.source import Source
 
 
 @dataclass(slots=True)
