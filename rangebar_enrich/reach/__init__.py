@@ -1,0 +1,8 @@
+"""How far an expression looks back and ahead, and the proof of it."""
+
+from __future__ import annotations
+
+from rangebar_enrich.reach.prove import columns_read, keeps_rows, reach_of, reaches_of
+from rangebar_enrich.reach.result import Reach, Witness
+
+__all__ = ["Reach", "Witness", "columns_read", "keeps_rows", "reach_of", "reaches_of"]

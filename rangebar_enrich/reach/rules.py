@@ -1,0 +1,250 @@
+"""How single operators move and stretch the rows that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from rangebar_enrich import tree
+from rangebar_enrich.reach.span import (
+    CONSTANT,
+    OPAQUE,
+    ROW,
+    Offset,
+    Shape,
+    Span,
+    mirror,
+    unbounded,
+    union,
+    window,
+)
+from rangebar_enrich.tree import Node
+
+Rule = Callable[[Node, Sequence[Span]], Span]
+"""From an operator and the spans of its inputs to its own span."""
+
+
+def row_by_row(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Row `i` of the inputs makes row `i`."""
+    return union(inputs)
+
+
+def so_far(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Every row from the first to the current one is read."""
+    return window(union(inputs), -inf, 0)
+
+
+def from_here(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Every row from the current to the last one is read."""
+    return window(union(inputs), 0, inf)
+
+
+def neighbours(_node: Node, inputs: Sequence[Span]) -> Span:
+    """The rows before and after are read."""
+    return window(union(inputs), -1, 1)
+
+
+def whole(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Every row is read; the result is as long as the table."""
+    return unbounded(inputs, Shape.COLUMN)
+
+
+def reduction(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Every row is read and makes one value, which Polars then repeats for each row."""
+    return unbounded(inputs, Shape.SCALAR)
+
+
+def resize(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Every row is read and the result has another length."""
+    return unbounded(inputs, Shape.OTHER)
+
+
+def opaque(_node: Node, _inputs: Sequence[Span]) -> Span:
+    """Nothing is known."""
+    return OPAQUE
+
+
+def of_types(_node: Node, _inputs: Sequence[Span]) -> Span:
+    """The type of a column is read, and no row."""
+    return CONSTANT
+
+
+def first(_node: Node, inputs: Sequence[Span]) -> Span:
+    """The first row alone is read: no row comes before it, so it is ahead of none."""
+    if inputs[0].mirrored:
+        return unbounded(inputs, Shape.SCALAR)
+    return inputs[0]._replace(low=-inf, high=max(inputs[0].high, 0), shape=Shape.SCALAR)
+
+
+def last(node: Node, inputs: Sequence[Span]) -> Span:
+    """The last row is read; of a reversed column that is the first one."""
+    if inputs[0].mirrored:
+        return first(node, [mirror(inputs[0])])
+    return unbounded(inputs, Shape.SCALAR)
+
+
+def reverse(_node: Node, inputs: Sequence[Span]) -> Span:
+    """Turn the column around."""
+    return mirror(inputs[0])
+
+
+def shift(node: Node, inputs: Sequence[Span]) -> Span:
+    """`shift(k)`: row `i - k`; a fill value is read as it is."""
+    count = _count(node)
+    if count is None:
+        return whole(node, inputs)
+    return union([window(inputs[0], -count, -count), *inputs[2:]])
+
+
+def difference(node: Node, inputs: Sequence[Span]) -> Span:
+    """`diff(k)`, `pct_change(k)`: the current row and row `i - k`."""
+    count = _count(node)
+    if count is None:
+        return whole(node, inputs)
+    if tree.options(node) == "Drop":
+        return resize(node, inputs)
+    return window(inputs[0], min(-count, 0), max(-count, 0))
+
+
+def cumulative(node: Node, inputs: Sequence[Span]) -> Span:
+    """`cum_*`: from the first row on, with `reverse=True` from the last one back."""
+    return from_here(node, inputs) if tree.options(node)["reverse"] else so_far(node, inputs)
+
+
+def fill_forward(node: Node, inputs: Sequence[Span]) -> Span:
+    """The last value that is there, at most `limit` rows back."""
+    limit = tree.options(node)
+    return window(inputs[0], -inf if limit is None else -limit, 0)
+
+
+def fill_backward(node: Node, inputs: Sequence[Span]) -> Span:
+    """The next value that is there, at most `limit` rows ahead."""
+    limit = tree.options(node)
+    return window(inputs[0], 0, inf if limit is None else limit)
+
+
+def rolling(node: Node, inputs: Sequence[Span]) -> Span:
+    """`rolling_*(w)`: `w` rows up to the current one, or `w // 2` before it where centred."""
+    settings = tree.options(node)["options"]
+    size, before = settings["window_size"], settings["window_size"] - 1
+    if settings["center"]:
+        before = size // 2
+    return window(union(inputs), -before, size - 1 - before)
+
+
+def is_in(node: Node, inputs: Sequence[Span]) -> Span:
+    """Row by row against constants or lists; a flat column on the right is read whole."""
+    if inputs[1].is_constant:
+        return inputs[0]
+    makes_lists = tree.operator(tree.children(node)[1]) in _MAKES_LISTS
+    return union(inputs) if makes_lists else whole(node, inputs)
+
+
+def replace(node: Node, inputs: Sequence[Span]) -> Span:
+    """Row by row where the old and new values are constants."""
+    if not all(span.is_constant for span in inputs[1:3]):
+        return whole(node, inputs)
+    return union([inputs[0], *inputs[3:]])
+
+
+def search_sorted(node: Node, inputs: Sequence[Span]) -> Span:
+    """Row by row where the searched values are constants."""
+    return inputs[1] if inputs[0].is_constant else whole(node, inputs)
+
+
+def bin_intervals(node: Node, inputs: Sequence[Span]) -> Span:
+    """Row by row between given breaks; a number of bins takes its breaks from the data."""
+    spec = tree.options(node)["method"]["Intervals"]["spec"]
+    return union(inputs) if tree.kind(spec) == "Breaks" else whole(node, inputs)
+
+
+def int_range(node: Node, inputs: Sequence[Span]) -> Span:
+    """`int_range(pl.len())` is the row number, from any constant start; other ranges are not."""
+    if is_row_number(node):
+        return Span(-inf, 0)
+    return resize(node, inputs)
+
+
+def is_row_number(node: Node) -> bool:
+    """Say whether the node is `int_range(k, pl.len() + k)`, in any spelling of it."""
+    while tree.kind(node) == "Alias":
+        node = tree.children(node)[0]
+    if tree.operator(node) != "Function.Range.IntRange" or tree.options(node)["step"] != 1:
+        return False
+    start, end = tree.children(node)[:2]
+    begin = tree.integer(start)
+    return begin is not None and _length_plus(end) == begin
+
+
+def repeat(node: Node, inputs: Sequence[Span]) -> Span:
+    """`repeat(value, pl.len())` is a constant column; any other length is not the table's."""
+    if tree.children(node)[1] != "Len":
+        return resize(node, inputs)
+    return union([ROW, inputs[0]])
+
+
+def gather(node: Node, inputs: Sequence[Span]) -> Span:
+    """`get(0)` is the first row; any other position may lie ahead."""
+    scalar = tree.body(node)["returns_scalar"]
+    position = tree.integer(tree.children(node)[1])
+    if scalar and position == 0:
+        return first(node, inputs)
+    if scalar and position == -1:
+        return last(node, inputs)
+    aligned = inputs[1].shape is Shape.COLUMN
+    return unbounded(inputs, Shape.SCALAR if scalar else Shape.COLUMN if aligned else Shape.OTHER)
+
+
+def cut_rows(node: Node, inputs: Sequence[Span]) -> Span:
+    """`head(1)` is the first row; any other slice has a length of its own."""
+    offset, length = tree.children(node)[1:]
+    if tree.integer(offset) == 0 and tree.integer(length) == 1:
+        return first(node, inputs)
+    return resize(node, inputs)
+
+
+def parse_time(node: Node, inputs: Sequence[Span]) -> Span:
+    """Row by row; without a format, the first value that is there decides on one."""
+    _, settings = tree.options(node)
+    if settings["format"] is not None:
+        return union(inputs)
+    return window(union(inputs), -inf, 0)
+
+
+def physical(node: Node, inputs: Sequence[Span]) -> Span:
+    """Row by row, but the codes of categories depend on what the process has seen before."""
+    makes_codes = any(_makes_categories(part) for part in tree.walk(node))
+    return OPAQUE if makes_codes else union(inputs)
+
+
+_MAKES_LISTS = frozenset(
+    {"Function.ListExpr.Concat", "Function.ArrayExpr.Concat", "Function.AsList", "Function.StringExpr.Split"}
+)
+
+
+def _count(node: Node) -> int | None:
+    return tree.integer(tree.children(node)[1])
+
+
+def _length_plus(node: Node) -> int | None:
+    """Return `k` of `pl.len() + k`, in either order and under casts."""
+    while tree.kind(node) in {"Cast", "Alias"}:
+        node = tree.children(node)[0]
+    if node == "Len":
+        return 0
+    name = tree.operator(node)
+    if name not in {"BinaryExpr.Plus", "BinaryExpr.Minus"}:
+        return None
+    left, right = tree.children(node)
+    if name == "BinaryExpr.Plus" and right == "Len":
+        left, right = right, left
+    number = tree.integer(right)
+    if left != "Len" or number is None:
+        return None
+    return number if name == "BinaryExpr.Plus" else -number
+
+
+def _makes_categories(node: Node) -> bool:
+    if tree.kind(node) == "Cast":
+        return "Categorical" in str(tree.body(node)["dtype"])
+    return tree.operator(node) in {"Function.Categorical.To", "Function.Cut", "Function.QCut"}

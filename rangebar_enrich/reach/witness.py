@@ -1,0 +1,216 @@
+"""Search for the proof of look-ahead: a table and a cut at which an earlier row changes.
+
+All suspects of a provider are computed together, on tables that are odd in different ways, cut at
+random places (evenly spaced cuts miss what comes in buckets). Whole prefixes are compared, not last
+rows. Later rows are taken away, and replaced by others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rangebar_enrich import tree
+from rangebar_enrich.reach import frames
+from rangebar_enrich.reach.frames import ROWS, STYLES, Style, make_frame
+from rangebar_enrich.reach.guess import guess_dtypes
+from rangebar_enrich.reach.result import Witness
+from rangebar_enrich.tree import Node
+
+_CUTS = 12
+_MOST_ROWS = 8192
+_MOST_LEVELS = 3
+_FAILURES = (Exception, pl.exceptions.PanicException)
+# Relative to the two values, and to what went in: sums over another number of rows round otherwise.
+_RELATIVE = {pl.Float32: 1e-4, pl.Float64: 1e-7}
+_OF_INPUTS = 1e-11
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An expression that may look ahead, and is free of foreign code."""
+
+    name: str
+    node: Node
+
+    @property
+    def rows(self) -> int:
+        """Rows that a table needs so that what it reads lies inside."""
+        return min(max(ROWS, 2 * _farthest(self.node) + ROWS), _MOST_ROWS)
+
+
+def find_witnesses(suspects: Mapping[str, Node], schema: Mapping[str, pl.DataType]) -> dict[str, Witness]:
+    """Return a witness for each suspect for which one was found.
+
+    Args:
+        suspects: Name to tree; none may hold foreign code.
+        schema: Dtypes of the columns, as far as they are known; the rest is guessed from use.
+    """
+    found: dict[str, Witness] = {}
+    for group in _groups(suspects):
+        columns = _columns(group, schema)
+        search = _Search(group, columns)
+        search.run(STYLES)
+        found.update(search.found)
+    for name in suspects.keys() - found.keys():
+        lone = Suspect(name, suspects[name])
+        search = _Search([lone], _columns([lone], schema))
+        search.run([frames.at_level(level) for level in _levels(lone.node)])
+        found.update(search.found)
+    return found
+
+
+def _groups(suspects: Mapping[str, Node]) -> Iterator[list[Suspect]]:
+    """Put suspects together that need tables of like height and agree on what columns are."""
+    grouped: dict[tuple[int, ...], list[Suspect]] = {}
+    for name, node in suspects.items():
+        suspect = Suspect(name, node)
+        grouped.setdefault((suspect.rows.bit_length(),), []).append(suspect)
+    yield from grouped.values()
+
+
+def _columns(group: list[Suspect], schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    nodes = [suspect.node for suspect in group]
+    read = {name for node in nodes for name in tree.columns(node)}
+    if any(map(tree.selects_by_rule, nodes)):
+        read |= schema.keys() or {"open", "high", "low", "close", "volume"}
+    guessed = guess_dtypes(nodes)
+    return {name: schema.get(name) or guessed.get(name) or pl.Float64() for name in sorted(read)}
+
+
+class _Search:
+    """One batch of suspects on tables of the same columns."""
+
+    def __init__(self, suspects: list[Suspect], columns: Mapping[str, pl.DataType]) -> None:
+        self._nodes = {suspect.name: suspect.node for suspect in suspects}
+        self._open = {suspect.name: tree.encode(suspect.node) for suspect in suspects}
+        self._columns = columns
+        self._rows = max((suspect.rows for suspect in suspects), default=ROWS)
+        self.found: dict[str, Witness] = {}
+
+    def run(self, styles: tuple[Style, ...] | list[Style]) -> None:
+        """Search table by table, and leave a suspect as soon as it is proven."""
+        for seed, style in enumerate(styles):
+            if not self._open:
+                return
+            full = make_frame(self._columns, style, rows=self._rows, seed=seed)
+            later = make_frame(self._columns, style, rows=self._rows, seed=seed + 1000)
+            self._compare(full, later, np.random.default_rng(seed))
+
+    def _compare(self, full: pl.DataFrame, later: pl.DataFrame, rng: np.random.Generator) -> None:
+        expected = compute(full, self._open)
+        for cut in rng.permutation(np.arange(1, full.height))[:_CUTS].tolist():
+            prefix = full.head(cut)
+            self._settle(expected, full, prefix, cut)
+            self._settle(expected, full, pl.concat([prefix, later.tail(full.height - cut)]), cut)
+            if not self._open:
+                return
+
+    def _settle(self, expected: Mapping[str, pl.Series], full: pl.DataFrame, other: pl.DataFrame, cut: int) -> None:
+        pending = {name: expr for name, expr in self._open.items() if name in expected}
+        for name, actual in compute(other, pending).items():
+            row = first_change(actual, expected[name], cut, scale=_scale(full))
+            if row is not None:
+                expr = self._open.pop(name)
+                witness = Witness(name, full, other, cut, row, actual[row], expected[name][row])
+                self.found[name] = _shrink(witness, expr, self._nodes[name])
+
+
+def compute(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr]) -> dict[str, pl.Series]:
+    """Compute each expression as a column of `frame`; those that fail are left out."""
+    if not exprs:
+        return {}
+    named = {f"__enrich_{position}": name for position, name in enumerate(exprs)}
+    columns = [_single(expr).alias(scratch) for scratch, expr in zip(named, exprs.values(), strict=True)]
+    try:
+        made = frame.lazy().with_columns(columns).select(named.keys()).collect(engine="in-memory")
+    except _FAILURES:
+        # One that fails must not take the others with it.
+        if len(exprs) == 1:
+            return {}
+        return {key: value for name, expr in exprs.items() for key, value in compute(frame, {name: expr}).items()}
+    return {named[series.name]: series for series in made}
+
+
+def _single(expr: pl.Expr) -> pl.Expr:
+    """Make one column of an expression that selects several."""
+    return pl.struct(expr) if expr.meta.has_multiple_outputs() else expr
+
+
+def first_change(one: pl.Series, other: pl.Series, rows: int, *, scale: float) -> int | None:
+    """Return the first of the leading `rows` in which two series differ, or `None`.
+
+    Nulls, NaN and infinities must be in the same places; floats may differ by rounding, relative to
+    the values and to `scale`, the size of what they were made from.
+    """
+    one, other = one.head(rows), other.head(rows)
+    different = one.ne_missing(other).to_numpy()
+    if one.dtype in _RELATIVE and different.any():
+        different = different & ~_rounding(one, other, scale)
+    return int(different.argmax()) if different.any() else None
+
+
+def _rounding(one: pl.Series, other: pl.Series, scale: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    relative = _RELATIVE[type(one.dtype)] if type(one.dtype) in _RELATIVE else _RELATIVE[pl.Float64]
+    left, right = one.cast(pl.Float64).to_numpy(), other.cast(pl.Float64).to_numpy()
+    both = one.is_not_null().to_numpy() & other.is_not_null().to_numpy()
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = np.abs(left - right) <= relative * np.maximum(np.abs(left), np.abs(right)) + _OF_INPUTS * scale
+        return both & np.isfinite(left) & np.isfinite(right) & near
+
+
+def _scale(frame: pl.DataFrame) -> float:
+    """Return the largest magnitude among the float columns."""
+    largest = [series.fill_nan(None).abs().max() for series in frame if series.dtype.is_float()]
+    return max((float(value) for value in largest if value is not None), default=1.0)  # type: ignore[arg-type]
+
+
+def _shrink(witness: Witness, expr: pl.Expr, node: Node) -> Witness:
+    """Find few rows that show the same: end right after the row, and add as few as it takes."""
+    read = [name for name in tree.columns(node) if name in witness.frame.columns]
+    full = witness.frame.select(read) if read and not tree.selects_by_rule(node) else witness.frame
+    scale, name, row = _scale(full), witness.column, witness.row
+    short = compute(full.head(row + 1), {name: expr}).get(name)
+    for height in range(row + 2, min(row + 8, full.height + 1)):
+        longer = compute(full.head(height), {name: expr}).get(name)
+        if short is None or longer is None:
+            continue
+        changed = first_change(short, longer, row + 1, scale=scale)
+        if changed is not None:
+            return Witness(name, full.head(height), full.head(row + 1), row + 1, changed, short[changed], longer[changed])
+    return Witness(name, full, witness.other.select(full.columns), witness.cut, row, witness.before, witness.after)
+
+
+_COUNTED = frozenset({"Function.Shift", "Function.ShiftAndFill", "Function.Diff", "Function.PctChange", "Slice", "Gather"})
+
+
+def _farthest(node: Node) -> int:
+    """Return the largest number of rows that an operator of the tree counts."""
+    counts = [0]
+    for part in tree.walk(node):
+        name = tree.operator(part)
+        if name in _COUNTED:
+            counts += [abs(value) for value in map(tree.integer, tree.children(part)[1:]) if value is not None]
+        elif name.startswith("Function.RollingExpr."):
+            counts.append(tree.options(part)["options"]["window_size"])
+        elif name.startswith("Function.FillNullWithStrategy") and isinstance(tree.options(part), int):
+            counts.append(tree.options(part))
+    return max(count for count in counts if count < _MOST_ROWS)
+
+
+def _levels(node: Node) -> list[float]:
+    """Return numbers that the expression compares with or adds: values near them may matter."""
+    numbers: list[float] = []
+    for part in tree.walk(node):
+        literal = tree.body(part) if tree.kind(part) == "Literal" else None
+        value = tree.integer(part) if literal else None
+        if literal and value is None and tree.kind(literal) in {"Dyn", "Scalar"}:
+            inner = tree.body(tree.body(literal))
+            value = inner if isinstance(inner, float) else None
+        if value:
+            numbers.append(float(value))
+    return sorted(set(numbers), key=abs, reverse=True)[:_MOST_LEVELS]
