@@ -225,7 +225,7 @@ class Enricher:
                     # go back to their places.
                     sorted_rows = pl.DataFrame({column: array})
                     array = feature_array(split.unsort(sorted_rows).to_series(), None)
-                features.append(FeatureColumn(feature_field(declaration, column, outcome), array))
+                features.append(FeatureColumn(feature_field(column, outcome), array))
         return features
 
     def _announce(

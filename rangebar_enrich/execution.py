@@ -7,7 +7,7 @@ that fails. A provider that failed so is kept apart in later runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -46,13 +46,13 @@ class SeriesRun:
         self.failures[name] = error
         fail_dependants(self.plan.needs, self.failures, set())
 
-    def take(self, provider: CompiledProvider, made: pl.DataFrame) -> None:
+    def take(self, provider: CompiledProvider, made: Mapping[str, pl.Series]) -> None:
         """Keep a provider's columns; a dtype that its expressions did not promise fails it."""
         if provider.name in self.failures:
             return
         for column in provider.exprs:
-            dtype = made.schema[column]
-            if not is_feature_dtype(dtype):
+            dtype = made[column].dtype
+            if dtype != pl.Float64 and not is_feature_dtype(dtype):
                 text = f"Provider '{provider.name}': '{column}' came out as {dtype}, not a number."
                 self.fail(provider.name, RunError.of(provider.name, text))
                 return
@@ -68,9 +68,12 @@ class SeriesRun:
 
 def _collect(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
     """Run lazy plans: the one place where anything is computed."""
+    # NOTE: inputs are projected and equal parts shared before, so the optimiser has nothing to
+    # find; in-memory, since streaming sums in another order and is slower on few bars.
+    none = pl.QueryOptFlags.none()
     if len(plans) == 1:
-        return [plans[0].collect(engine="in-memory")]
-    return pl.collect_all(plans, engine="in-memory")
+        return [plans[0].collect(engine="in-memory", optimizations=none)]
+    return pl.collect_all(plans, engine="in-memory", optimizations=none) if plans else []
 
 
 class Execution:
@@ -150,14 +153,15 @@ class Execution:
 
     def _run_together(self, work: Sequence[tuple[int, NativeStep, frozenset[str]]]) -> None:
         """Collect steps at once, each without the providers named beside it."""
+        steps = [(index, step.without(skipped)) for index, step, skipped in work]
         plans = [
-            step.apply(self._input(index, step.names - skipped), without=skipped)
-            for index, step, skipped in work
+            step.apply(self._input(index, step.names), self._frames[index].height)
+            for index, step in steps
         ]
-        for (index, step, skipped), made in zip(work, _collect(plans), strict=True):
+        for (index, step), made in zip(steps, _collect(plans), strict=True):
+            columns = made.to_dict(as_series=True)
             for provider in step.providers:
-                if provider.name not in skipped:
-                    self._runs[index].take(provider, made)
+                self._runs[index].take(provider, columns)
 
     def _dependants(self, index: int, step: NativeStep, names: Collection[str]) -> frozenset[str]:
         """Return the providers of a step that are named, have failed, or need such a one."""
@@ -195,7 +199,7 @@ class Execution:
                 run.fail(provider.name, failure)
                 self._suspects.add(provider.name)
             else:
-                run.take(provider, made[0])
+                run.take(provider, made[0].to_dict(as_series=True))
 
     def _run_legacy(self, index: int, declaration: Declaration) -> None:
         run = self._runs[index]

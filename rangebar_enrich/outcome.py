@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -13,7 +13,6 @@ import pyarrow as pa
 from rangebar_enrich.bars.containers import BarTable
 from rangebar_enrich.bars.feature import FeatureColumn
 from rangebar_enrich.bars.series import SeriesKey
-from rangebar_enrich.declaration import Declaration
 
 Status = Literal["ok", "failed", "partial", "short_history", "left_out"]
 """`ok`: computed. `failed`: all null, in every series. `partial`: all null in the series that
@@ -47,15 +46,18 @@ class ProviderOutcome:
         return self.status == "ok"
 
 
-def feature_field(declaration: Declaration, column: str, outcome: ProviderOutcome) -> pa.Field:
+def feature_field(column: str, outcome: ProviderOutcome) -> pa.Field:
     """Return the Arrow field of a feature: float64, nullable, with who made it and how it went."""
-    metadata = {
-        "provider": declaration.name,
-        "version": declaration.version,
-        "status": outcome.status,
-    }
-    if outcome.failed_series:
-        metadata["failed_series"] = json.dumps([list(key) for key in outcome.failed_series])
+    return _field(column, outcome.provider, outcome.version, outcome.status, outcome.failed_series)
+
+
+@lru_cache(maxsize=4096)
+def _field(
+    column: str, provider: str, version: str | None, status: str, failed: tuple[SeriesKey, ...]
+) -> pa.Field:
+    metadata = {"provider": provider, "version": version or "", "status": status}
+    if failed:
+        metadata["failed_series"] = json.dumps([list(key) for key in failed])
     return pa.field(column, pa.float64(), nullable=True, metadata=metadata)
 
 

@@ -6,6 +6,7 @@ the one that Polars filled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,9 +80,8 @@ def _bits(buffer: pa.Buffer, offset: int, length: int) -> Bitmap:
 def _without_nan(values: npt.NDArray[np.float64]) -> Bitmap | None:
     """Return the bits of what is not NaN, or `None` where nothing is NaN."""
     # NOTE: min() passes a NaN on, and is the cheapest way to learn that there is none.
-    with np.errstate(invalid="ignore"):
-        if not np.isnan(values.min()):
-            return None
+    if not math.isnan(values.min()):
+        return None
     return np.packbits(~np.isnan(values), bitorder="little")
 
 
@@ -100,12 +100,15 @@ def feature_array(series: pl.Series, warm_up: Bitmap | None) -> pa.ChunkedArray:
     length = len(series)
     if length == 0:
         return pa.chunked_array([], type=pa.float64())
-    array = pa.chunked_array(series.rechunk()).chunk(0)
+    if series.n_chunks() > 1:
+        series = series.rechunk()
+    column = pa.chunked_array(series)
+    array = column.chunk(0)
     validity, data = array.buffers()
     values = np.frombuffer(data, dtype=np.float64, count=array.offset + length)[array.offset :]
     masks = [mask for mask in (warm_up, _without_nan(values)) if mask is not None]
     if not masks:
-        return pa.chunked_array([array])
+        return column
     if validity is not None:
         masks.append(_bits(validity, array.offset, length))
     bits = np.bitwise_and.reduce(masks) if len(masks) > 1 else masks[0]

@@ -123,7 +123,8 @@ def _by_name(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[tuple[str, pl.Expr]
             named.append((str(column), expr.alias(str(column))))
         else:
             try:
-                named.append((expr.meta.output_name(), expr))
+                name = expr.meta.output_name()
+                named.append((name, expr.alias(name)))
             except pl.exceptions.PolarsError as error:
                 faults.append(f"{label}: has no name ({cause(error)}); end it with .alias()")
     return named, faults

@@ -16,6 +16,7 @@ from rangebar_enrich.declaration import Declaration, Kind
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.plan.expressions import CompiledProvider, check_requires, compile_provider
 from rangebar_enrich.plan.order import find_order
+from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS, Sharing, share
 from rangebar_enrich.protocol import BarContext
 
 
@@ -47,35 +48,60 @@ class NativeStep:
         return tuple(column for provider in self.providers for column in provider.exprs)
 
     @cached_property
-    def _exprs(self) -> tuple[tuple[list[pl.Expr], list[pl.Expr]], ...]:
-        return tuple(self._stage(stage) for stage in self.stages)
+    def sharing(self) -> tuple[Sharing, ...]:
+        """What the expressions of each stage have in common, across providers."""
+        return tuple(
+            share({column: expr for one in stage for column, expr in one.exprs.items()})
+            for stage in self.stages
+        )
 
-    def _stage(
-        self, providers: Collection[CompiledProvider]
-    ) -> tuple[list[pl.Expr], list[pl.Expr]]:
-        """Return the expressions of a stage, and those that mend what others read of it."""
-        exprs = [expr for provider in providers for expr in provider.exprs.values()]
-        mended = [
-            mended_column(column, provider.declaration.warm_up[column])
-            for provider in providers
-            for column in provider.exprs
-            if column in self.shown
-        ]
-        return exprs, mended
+    @cached_property
+    def _subsets(self) -> dict[frozenset[str], NativeStep]:
+        return {}
 
-    def apply(self, bars: pl.LazyFrame, *, without: Collection[str] = ()) -> pl.LazyFrame:
-        """Return the columns of all providers but those named, as a lazy plan over `bars`."""
-        if not without:
-            stages, columns = self._exprs, self.columns
-        else:
-            kept = [[one for one in stage if one.name not in without] for stage in self.stages]
-            stages = tuple(self._stage(stage) for stage in kept if stage)
-            columns = tuple(column for stage in kept for one in stage for column in one.exprs)
-        for exprs, mended in stages:
-            bars = bars.with_columns(exprs)
+    def without(self, names: Collection[str]) -> NativeStep:
+        """Return the step without some providers; made once for each set of them."""
+        dropped = frozenset(names) & self.names
+        if not dropped:
+            return self
+        if dropped not in self._subsets:
+            kept = (tuple(one for one in stage if one.name not in dropped) for stage in self.stages)
+            step = NativeStep(tuple(stage for stage in kept if stage), self.shown)
+            self._subsets[dropped] = step
+        return self._subsets[dropped]
+
+    def apply(self, bars: pl.LazyFrame, rows: int) -> pl.LazyFrame:
+        """Return every column of the step as a lazy plan over `bars`.
+
+        Args:
+            bars: The bar columns, and the columns of other steps, that the expressions read.
+            rows: Number of bars, by which it is decided whether shared parts pay.
+        """
+        for position, stage in enumerate(self.stages):
+            if rows >= WORTH_FROM_ROWS:
+                sharing = self.sharing[position]
+                for parts in sharing.stages:
+                    bars = bars.with_columns([part.expr for part in parts])
+                bars = bars.with_columns(sharing.exprs.values())
+            else:
+                bars = bars.with_columns([expr for one in stage for expr in one.exprs.values()])
+            mended = self._mended[position]
             if mended:
                 bars = bars.with_columns(mended)
-        return bars.select(columns)
+        return bars.select(self.columns)
+
+    @cached_property
+    def _mended(self) -> tuple[list[pl.Expr], ...]:
+        """Expressions that mend, after each stage, what others read of it."""
+        return tuple(
+            [
+                mended_column(column, one.declaration.warm_up[column])
+                for one in stage
+                for column in one.exprs
+                if column in self.shown
+            ]
+            for stage in self.stages
+        )
 
 
 @dataclass(frozen=True)
