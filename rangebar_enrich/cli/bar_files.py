@@ -34,7 +34,7 @@ def read_bars(path: Path) -> pa.Table:
     try:
         return _READERS[path.suffix.lower()](path)
     except (pa.ArrowException, OSError) as cause:
-        raise BarsError(message(f"cannot read bars from {path.name!r}: {cause}")) from cause
+        raise BarsError(message(f"Cannot read bars from {path.name!r}: {cause}")) from cause
 
 
 def write_bars(table: pa.Table, path: Path) -> None:
@@ -48,7 +48,7 @@ def write_bars(table: pa.Table, path: Path) -> None:
         with _replacing(path) as file:
             _WRITERS[path.suffix.lower()](table, file)
     except (pa.ArrowException, OSError) as cause:
-        raise BarsError(message(f"cannot write {path.name!r}: {cause}")) from cause
+        raise BarsError(message(f"Cannot write {path.name!r}: {cause}")) from cause
 
 
 @contextmanager

@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+_TOLD_ELSEWHERE = ("rangebar_enrich", "clickhouse_connect")
+"""Loggers whose errors a command shows itself, in outcomes and error texts."""
+
 Symbol = Annotated[
     str | None,
     typer.Option(help="Trading symbol; by default the one in the bars' columns or metadata."),
@@ -58,11 +61,16 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         del version
-        log = logging.getLogger("rangebar_enrich")
-        if verbose:
-            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-        elif not log.handlers:
-            # What the log would say of a failed provider, the outcomes say in one line.
+        _set_up_log(verbose=verbose)
+
+
+def _set_up_log(*, verbose: bool) -> None:
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        return
+    for name in _TOLD_ELSEWHERE:
+        log = logging.getLogger(name)
+        if not log.handlers:
             log.addHandler(logging.NullHandler())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from inspect import isclass, isroutine
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -26,8 +27,9 @@ def load_provider(spec: str) -> Any:
     if not colon or not module_name or not attribute:
         msg = f"{spec!r} is not of the form module:Class"
         raise typer.BadParameter(msg)
-    if "" not in sys.path and "." not in sys.path:
-        sys.path.append(".")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
     found = _find(spec, module_name, attribute)
     try:
         return found() if isclass(found) or isroutine(found) else found
@@ -54,5 +56,5 @@ def _find(spec: str, module_name: str, attribute: str) -> Any:
 
 
 def _broken(spec: str, cause: Exception) -> DiscoveryError:
-    text = message(f"provider {spec!r} cannot be loaded: {type(cause).__name__}: {cause}")
+    text = message(f"Provider {spec!r} cannot be loaded: {type(cause).__name__}: {cause}")
     return DiscoveryError(text)

@@ -42,12 +42,12 @@ def build_bars(
         BarsError: The threshold is out of range.
     """
     if threshold_decimal_bps not in _THRESHOLDS:
-        msg = message(f"threshold_decimal_bps must be 1 to 100000, got {threshold_decimal_bps}")
+        msg = message(f"'threshold_decimal_bps' is {threshold_decimal_bps}; expected 1 to 100000.")
         raise BarsError(msg)
     batches = trades.to_batches(_CHUNK_ROWS) if isinstance(trades, pa.Table) else trades
     built = list(_iter_built(batches, symbol, threshold_decimal_bps, ouroboros_mode))
     if not built:
-        raise TradesError(message("no trade to build bars from"))
+        raise TradesError(message("There is no trade to build bars from."))
     metadata = {"symbol": symbol, "threshold_decimal_bps": str(threshold_decimal_bps)}
     return pa.concat_tables(built).combine_chunks().replace_schema_metadata(metadata)
 

@@ -37,9 +37,9 @@ def iter_trade_file(path: Path) -> Iterator[pa.RecordBatch]:
             empty = False
             yield batch
     except (pa.ArrowException, OSError, UnicodeDecodeError) as cause:
-        raise TradesError(message(f"cannot read trades from {path.name!r}: {cause}")) from cause
+        raise TradesError(message(f"Cannot read trades from {path.name!r}: {cause}")) from cause
     if empty:
-        raise TradesError(message(f"no trade in {path.name!r}"))
+        raise TradesError(message(f"There is no trade in {path.name!r}."))
 
 
 def guess_symbol(path: Path) -> str | None:
@@ -54,7 +54,7 @@ def _reader(path: Path) -> Callable[[Path], Iterator[pa.RecordBatch]]:
         return _parquet_batches
     if name.endswith((".csv", ".csv.gz")):
         return _csv_batches
-    head = f"cannot tell what kind of file {path.name!r} is"
+    head = f"The ending of {path.name!r} does not tell what kind of file it is."
     raise TradesError(message(head, hint="give a .parquet, .csv or .csv.gz file."))
 
 
@@ -93,13 +93,13 @@ def _sniff(path: Path) -> tuple[list[str], bool, list[str]]:
         text = bytes(stream.read(_SNIFFED_BYTES)).decode("utf-8-sig", errors="replace")
     lines = [row for row in csv.reader(text.splitlines()[:2]) if row]
     if not lines:
-        raise TradesError(message(f"no trade in {path.name!r}"))
+        raise TradesError(message(f"There is no trade in {path.name!r}."))
     first = [field.strip() for field in lines[0]]
     if not any(_is_number(field) for field in first):
         return first, True, lines[1] if len(lines) > 1 else []
     names = list(BINANCE_ORDER[: len(first)])
     if len(first) not in {7, 8}:
-        head = f"{path.name!r} has no header and {len(first)} columns"
+        head = f"{path.name!r} has no header and {len(first)} columns."
         hint = f"add a header, or bring it to Binance's order: {', '.join(BINANCE_ORDER)}."
         raise TradesError(message(head, hint=hint))
     return names, False, first

@@ -62,12 +62,12 @@ def name_trade_columns(names: Iterable[str]) -> dict[str, str]:
             spelled.setdefault(_KNOWN[plain], []).append(name)
     absent = [name for name in _NEEDED if name not in spelled]
     if absent:
-        head = f"trades lack {len(absent)} needed column(s): {', '.join(absent)}"
+        head = f"Trades lack {len(absent)} needed column(s): {', '.join(absent)}."
         hint = f"name them {', '.join(_NEEDED)}, or as Binance's aggTrades files do."
         raise TradesError(message(head, [f"the columns are: {', '.join(given)}"], hint))
     doubled = [f"{name!r}: {', '.join(who)}" for name, who in spelled.items() if len(who) > 1]
     if doubled:
-        msg = message("several columns mean the same:", doubled, "keep one of each.")
+        msg = message("Several columns of the trades mean the same:", doubled, "keep one of each.")
         raise TradesError(msg)
     return {who[0]: name for name, who in spelled.items()}
 
@@ -111,7 +111,7 @@ def _cast(columns: Mapping[str, pa.Array], field: pa.Field) -> pa.Array:
     try:
         return column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as cause:
-        head = f"trade column {field.name!r} of type {column.type} is no {field.type}: {cause}"
+        head = f"Trade column {field.name!r} of type {column.type} is no {field.type}: {cause}"
         raise TradesError(message(head)) from cause
 
 
@@ -149,5 +149,5 @@ def _refuse(bad: Any, rows_before: int, column: pa.Array, what: str) -> None:
     index = pc.index(bad, value=True).as_py()
     if index < 0:
         return
-    head = f"trades refused at row {rows_before + index} (counted from 0): {what}"
+    head = f"Trades refused at row {rows_before + index} (counted from 0): {what}"
     raise TradesError(message(head, [f"got {column[index].as_py()!r}"]))

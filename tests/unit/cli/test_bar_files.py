@@ -51,7 +51,7 @@ def test_read_bars_takes_whole_prices_in_csv_as_floats(tmp_path):
 def test_read_bars_says_what_it_cannot_read(tmp_path, ending):
     path = tmp_path / f"bars{ending}"
     path.write_bytes(b"")
-    with pytest.raises(BarsError, match=rf"cannot read bars from 'bars\{ending}'"):
+    with pytest.raises(BarsError, match=rf"Cannot read bars from 'bars\{ending}'"):
         read_bars(path)
 
 
@@ -59,14 +59,14 @@ def test_write_bars_leaves_the_old_file_when_it_fails(bars, tmp_path):
     path = tmp_path / "bars.csv"
     path.write_text("old")
     nested = bars.append_column("list", pa.array([[1], [2]]))
-    with pytest.raises(BarsError, match=r"cannot write 'bars\.csv'"):
+    with pytest.raises(BarsError, match=r"Cannot write 'bars\.csv'"):
         write_bars(nested, path)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["bars.csv"]
 
 
 def test_write_bars_into_no_folder_is_an_error(bars, tmp_path):
-    with pytest.raises(BarsError, match=r"cannot write 'bars\.parquet'"):
+    with pytest.raises(BarsError, match=r"Cannot write 'bars\.parquet'"):
         write_bars(bars, tmp_path / "absent" / "bars.parquet")
 
 

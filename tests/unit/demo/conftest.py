@@ -9,8 +9,7 @@ REAL_TRADES = "xrpeth-aggtrades-2019-10-11.parquet"
 
 @pytest.fixture(scope="session")
 def real_trades() -> Path:
-    for folder in Path(__file__).resolve().parents:
-        path = folder.parent / "shared" / "data" / REAL_TRADES
-        if (folder / "pyproject.toml").is_file() and path.is_file():
-            return path
-    pytest.skip("the exchange trades of ../shared/data are absent")
+    path = Path(__file__).resolve().parents[3].parent / "shared" / "data" / REAL_TRADES
+    if not path.is_file():
+        pytest.skip("the exchange trades of ../shared/data are absent")
+    return path

@@ -67,12 +67,12 @@ def test_build_bars_of_few_trades_has_no_row():
 
 @pytest.mark.parametrize("threshold", [0, -1, 100_001])
 def test_build_bars_refuse_a_threshold_out_of_range(trades, threshold):
-    with pytest.raises(BarsError, match=f"must be 1 to 100000, got {threshold}"):
+    with pytest.raises(BarsError, match=f"is {threshold}; expected 1 to 100000"):
         build(trades, threshold_decimal_bps=threshold)
 
 
 def test_build_bars_refuse_no_trades(trades):
-    with pytest.raises(TradesError, match="no trade to build bars from"):
+    with pytest.raises(TradesError, match="There is no trade to build bars from"):
         build(trades.slice(0, 0))
 
 

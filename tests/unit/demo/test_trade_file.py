@@ -68,13 +68,13 @@ def test_trade_file_reads_iso_times_and_whole_prices(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("t.csv", "", "no trade in 't.csv'"),
-        ("t.csv", "price,quantity,timestamp,is_buyer_maker\n", "no trade in 't.csv'"),
+        ("t.csv", "", "There is no trade in 't.csv'"),
+        ("t.csv", "price,quantity,timestamp,is_buyer_maker\n", "There is no trade in 't.csv'"),
         ("t.csv", "1,2,3\n4,5,6\n", "no header and 3 columns"),
         ("t.csv", "open,high,low\n1,2,3\n", "lack 4 needed"),
-        ("t.csv", "p,q,T,m\n1.0,1.0,1570752011620,true\nx,1.0,1570752011620,true\n", "cannot read"),
-        ("t.parquet", "not parquet", "cannot read trades from 't.parquet'"),
-        ("t.json", "{}", "cannot tell what kind of file 't.json' is"),
+        ("t.csv", "p,q,T,m\n1.0,1.0,1570752011620,true\nx,1.0,1570752011620,true\n", "Cannot read"),
+        ("t.parquet", "not parquet", "Cannot read trades from 't.parquet'"),
+        ("t.json", "{}", "The ending of 't.json'"),
     ],
     ids=["empty", "header-only", "no-header", "bars", "bad-number", "corrupt", "ending"],
 )

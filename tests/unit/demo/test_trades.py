@@ -63,7 +63,9 @@ def test_trade_columns_understand_binance_spellings(names):
 
 
 def test_trade_columns_name_what_is_absent():
-    with pytest.raises(TradesError, match=r"lack 2 needed column\(s\): quantity, is_buyer_maker"):
+    with pytest.raises(
+        TradesError, match=r"Trades lack 2 needed column\(s\): quantity, is_buyer_maker"
+    ):
         name_trade_columns(["price", "timestamp", "volume"])
 
 

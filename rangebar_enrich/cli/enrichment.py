@@ -1,0 +1,46 @@
+"""The step that `enrich` and `load` share: bars and provider names in, a result out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rangebar_enrich.outcome import EnrichmentResult
+
+
+class OnError(Enum):
+    """What a provider's failure costs: its own columns, or the whole run."""
+
+    NULL = "null"
+    RAISE = "raise"
+
+
+OnErrorOption = Annotated[
+    OnError,
+    typer.Option(
+        help="When a provider fails: `null` leaves its columns null, `raise` writes nothing."
+    ),
+]
+
+
+def enrich_table(
+    bars: pa.Table,
+    *,
+    specs: Sequence[str],
+    symbol: str | None,
+    threshold: int | None,
+    on_error: OnError,
+) -> EnrichmentResult:
+    """Run the providers that `specs` name, or those installed, on `bars`."""
+    from rangebar_enrich.cli.provider_spec import load_provider
+    from rangebar_enrich.engine import Enricher
+
+    providers = [load_provider(spec) for spec in specs] or None
+    enricher = Enricher(providers, on_error=on_error.value)
+    return enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold)
