@@ -21,7 +21,15 @@ _TIME_NAME = re.compile(
     r"|(row|bar)_?(nr|number|index|id)|index|idx",
     re.IGNORECASE,
 )
-_PLAIN = frozenset({"Alias", "KeepName", "RenameAlias", "Function.SetSortedFlag", "Function.TemporalExpr.ConvertTimeZone"})
+_PLAIN = frozenset(
+    {
+        "Alias",
+        "KeepName",
+        "RenameAlias",
+        "Function.SetSortedFlag",
+        "Function.TemporalExpr.ConvertTimeZone",
+    }
+)
 _UNITS = ("months", "weeks", "days", "nsecs")
 
 

@@ -34,7 +34,7 @@ class Style:
     gap_us: tuple[float, float] = (4.0, 9.0)
     """Range of the time between two bars, as powers of ten of microseconds."""
     missing: float = 0.0
-    not_a_number: float = 0.0
+    """Share of values that are null; never NaN, which spreads through sums that cancel."""
 
 
 def _walk(rng: np.random.Generator, rows: int) -> Floats:
@@ -77,7 +77,7 @@ STYLES: tuple[Style, ...] = (
     Style("first is highest", _first_is_highest, gap_us=(7.0, 10.5)),
     Style("signed", _signed, gap_us=(0.0, 3.0), missing=0.1),
     Style("hill", _hill, gap_us=(8.0, 11.0)),
-    Style("unit", _unit, missing=0.05, not_a_number=0.05),
+    Style("unit", _unit, missing=0.05),
 )
 
 
@@ -87,7 +87,9 @@ def at_level(level: float) -> Style:
     return Style(f"around {level:g}", lambda rng, rows: level + rng.normal(0, spread, rows))
 
 
-def make_frame(columns: Mapping[str, pl.DataType], style: Style, *, rows: int, seed: int) -> pl.DataFrame:
+def make_frame(
+    columns: Mapping[str, pl.DataType], style: Style, *, rows: int, seed: int
+) -> pl.DataFrame:
     """Generate a table of bars.
 
     Times increase strictly; high and low enclose open and close; the rest is as its dtype says.
@@ -112,7 +114,9 @@ def _prices(rng: np.random.Generator, style: Style, rows: int) -> dict[str, Floa
     close = style.path(rng, rows)
     opened = np.concatenate([close[:1], close[:-1]])
     width = np.abs(close) * 0.004 * rng.random(rows)
-    volume = np.abs(style.path(rng, rows)) * rng.choice([0.0, 1.0, 3.0, 40.0], rows, p=[0.05, 0.6, 0.3, 0.05])
+    volume = np.abs(style.path(rng, rows)) * rng.choice(
+        [0.0, 1.0, 3.0, 40.0], rows, p=[0.05, 0.6, 0.3, 0.05]
+    )
     return {
         "open": opened,
         "close": close,
@@ -145,13 +149,15 @@ def _column(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
 
 
 def _times(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
-    times = row.times_us
-    if dtype.is_integer():
-        counts = name.lower().endswith(("_ms", "_s", "index", "nr", "number", "_id", "idx"))
-        return pl.Series(name, np.arange(row.rows) if counts and "time" not in name else times).cast(dtype, strict=False)
+    if dtype.is_integer() and "time" not in name.lower():
+        # A clock of no known unit: small steps, so that small windows hold several rows.
+        return pl.Series(name, np.cumsum(row.rng.integers(1, 4, row.rows))).cast(
+            dtype, strict=False
+        )
     if dtype == pl.Date:
         return pl.Series(name, np.arange(row.rows, dtype=np.int32)).cast(pl.Date)
-    return pl.Series(name, times).cast(pl.Datetime("us")).cast(dtype)
+    times = pl.Series(name, row.times_us)
+    return times.cast(dtype) if dtype.is_integer() else times.cast(pl.Datetime("us")).cast(dtype)
 
 
 def _values(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
@@ -173,9 +179,7 @@ def _values(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
 
 def _floats(name: str, row: _Row) -> Floats:
     known = row.bars.get(name.lower())
-    values = row.style.path(row.rng, row.rows) if known is None else known.copy()
-    values[row.rng.random(row.rows) < row.style.not_a_number] = np.nan
-    return values
+    return row.style.path(row.rng, row.rows) if known is None else known
 
 
 def _nested(dtype: pl.DataType, row: _Row) -> pl.Series:

@@ -142,7 +142,11 @@ class Intervals:
         inputs = [self.span(child) for child in tree.children(node)]
         ticks = clock(spec["by"][0], self._schema) if len(spec["by"]) == 1 else None
         if ticks is None or any(spec["sort_options"]["descending"]) or inputs[0].mirrored:
-            return OPAQUE if any(span.opaque for span in inputs) else unbounded(inputs, inputs[0].shape)
+            return (
+                OPAQUE
+                if any(span.opaque for span in inputs)
+                else unbounded(inputs, inputs[0].shape)
+            )
         return inputs[0]._replace(times=inputs[0].times | ticks)
 
     def _cumulative(self, node: Node) -> Span:
@@ -174,7 +178,11 @@ class Intervals:
         """Return what the columns in a scope are made from, whatever the scope does to them."""
         if self.span(function).opaque or any(map(_is_random, tree.walk(function))):
             return OPAQUE
-        leaves = [part for part in tree.walk(function) if tree.kind(part) in {"Column", "Selector", "Field"}]
+        leaves = [
+            part
+            for part in tree.walk(function)
+            if tree.kind(part) in {"Column", "Selector", "Field"}
+        ]
         spans = [self._leaf(tree.kind(leaf), leaf) for leaf in leaves]
         return union([ROW, *(span._replace(shape=Shape.COLUMN) for span in spans)])
 

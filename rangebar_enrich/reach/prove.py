@@ -68,8 +68,12 @@ def reaches_of(
     made, types = known or {}, schema or {}
     spans = {name: _known_span(reach) for name, reach in made.items()}
     reaches = {name: _from_intervals(expr, spans, types) for name, expr in exprs.items()}
-    suspects = {name: _inline(reach.tree, made) for name, reach in reaches.items() if _is_suspect(reach)}
-    usable = {name: node for name, node in suspects.items() if node is not None and not tree.has_udf(node)}
+    suspects = {
+        name: _inline(reach.tree, made) for name, reach in reaches.items() if _is_suspect(reach)
+    }
+    usable = {
+        name: node for name, node in suspects.items() if node is not None and not tree.has_udf(node)
+    }
     witnesses = find_witnesses(usable, types)
     return {
         name: replace(reach, witness=witnesses[name]) if name in witnesses else reach
@@ -98,7 +102,9 @@ def _decode(expr: pl.Expr) -> Node | None:
     return node if node is not None else tree.decode(expr.meta.undo_aliases())
 
 
-def _from_intervals(expr: pl.Expr, known: Mapping[str, Span], schema: Mapping[str, pl.DataType]) -> Reach:
+def _from_intervals(
+    expr: pl.Expr, known: Mapping[str, Span], schema: Mapping[str, pl.DataType]
+) -> Reach:
     node = _decode(expr)
     if node is None:
         return _undecodable(expr)
@@ -124,18 +130,30 @@ def _with_reasons(reach: Reach, node: Node, spans: Mapping[int, Span]) -> Reach:
         part = words.unseen(node, spans)
         return replace(reach, reasons=(words.blind(part),), offender=words.show(part))
     clocks = ", ".join(f"`{name}`" for name in sorted(reach.times))
-    reasons = (f"it has a window over time: {clocks} must increase strictly",) if reach.times else ()
+    reasons = (
+        (f"it has a window over time: {clocks} must increase strictly",) if reach.times else ()
+    )
     if reach.future == 0:
         return replace(reach, reasons=reasons)
     part = words.looking_ahead(node, spans)
     reason = words.ahead(part, spans[id(part)])
-    return replace(reach, reasons=(reason, *reasons), offender=words.show(part), hint=words.hint(part))
+    return replace(
+        reach, reasons=(reason, *reasons), offender=words.show(part), hint=words.hint(part)
+    )
 
 
 def _undecodable(expr: pl.Expr) -> Reach:
     reason = "it calls a Python function, or is nested too deep: what it reads can't be seen; declare `lookback`"
     columns = tuple(sorted(set(expr.meta.root_names())))
-    return Reach(inf, inf, opaque=True, reasons=(reason,), keeps_rows=None, columns=columns, offender=str(expr))
+    return Reach(
+        inf,
+        inf,
+        opaque=True,
+        reasons=(reason,),
+        keeps_rows=None,
+        columns=columns,
+        offender=str(expr),
+    )
 
 
 def _is_suspect(reach: Reach) -> bool:

@@ -214,11 +214,16 @@ def parse_time(node: Node, inputs: Sequence[Span]) -> Span:
 def physical(node: Node, inputs: Sequence[Span]) -> Span:
     """Row by row, but the codes of categories depend on what the process has seen before."""
     makes_codes = any(_makes_categories(part) for part in tree.walk(node))
-    return OPAQUE if makes_codes else union(inputs)
+    return whole(node, inputs) if makes_codes else union(inputs)
 
 
 _MAKES_LISTS = frozenset(
-    {"Function.ListExpr.Concat", "Function.ArrayExpr.Concat", "Function.AsList", "Function.StringExpr.Split"}
+    {
+        "Function.ListExpr.Concat",
+        "Function.ArrayExpr.Concat",
+        "Function.AsList",
+        "Function.StringExpr.Split",
+    }
 )
 
 

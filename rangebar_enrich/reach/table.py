@@ -89,7 +89,9 @@ _RESIZE = {
 }
 
 # A window of a fixed number of rows; centred, both sides.
-_ROLLING = {"Function.RollingExpr": "CorrCov Kurtosis Max Mean Median Min Quantile Rank Skew Std Sum Var"}
+_ROLLING = {
+    "Function.RollingExpr": "CorrCov Kurtosis Max Mean Median Min Quantile Rank Skew Std Sum Var"
+}
 
 # A window over time: known only where times increase strictly.
 _ROLLING_BY = {
@@ -105,7 +107,7 @@ _SPECIAL: dict[str, Rule] = {
     "Function.Bin.Intervals": rules.bin_intervals,
     "Function.Boolean.IsIn": rules.is_in,
     "Function.Boolean.IsLastDistinct": rules.from_here,
-    "Function.Categorical.Physical": rules.opaque,
+    "Function.Categorical.Physical": rules.whole,
     "Function.CumCount": rules.cumulative,
     "Function.CumMax": rules.cumulative,
     "Function.CumMin": rules.cumulative,
@@ -155,7 +157,11 @@ LEAVES = frozenset({"Column", "Element", "Field", "Literal", "Selector"})
 
 
 def _listed(families: dict[str, str]) -> list[str]:
-    return [f"{family}.{name}".lstrip(".") for family, names in families.items() for name in names.split()]
+    return [
+        f"{family}.{name}".lstrip(".")
+        for family, names in families.items()
+        for name in names.split()
+    ]
 
 
 ROLLING_BY = frozenset(_listed(_ROLLING_BY))

@@ -7,7 +7,7 @@ rows. Later rows are taken away, and replaced by others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from rangebar_enrich.reach.result import Witness
 from rangebar_enrich.tree import Node
 
 _CUTS = 12
+_EARLY_CUTS = (1, 2, 4)
 _MOST_ROWS = 8192
 _MOST_LEVELS = 3
 _FAILURES = (Exception, pl.exceptions.PanicException)
@@ -43,7 +44,9 @@ class Suspect:
         return min(max(ROWS, 2 * _farthest(self.node) + ROWS), _MOST_ROWS)
 
 
-def find_witnesses(suspects: Mapping[str, Node], schema: Mapping[str, pl.DataType]) -> dict[str, Witness]:
+def find_witnesses(
+    suspects: Mapping[str, Node], schema: Mapping[str, pl.DataType]
+) -> dict[str, Witness]:
     """Return a witness for each suspect for which one was found.
 
     Args:
@@ -59,7 +62,10 @@ def find_witnesses(suspects: Mapping[str, Node], schema: Mapping[str, pl.DataTyp
     for name in suspects.keys() - found.keys():
         lone = Suspect(name, suspects[name])
         search = _Search([lone], _columns([lone], schema))
-        search.run([frames.at_level(level) for level in _levels(lone.node)])
+        search.run(
+            [*(frames.at_level(level) for level in _levels(lone.node) * 3), *STYLES],
+            first_seed=len(STYLES),
+        )
         found.update(search.found)
     return found
 
@@ -90,11 +96,12 @@ class _Search:
         self._open = {suspect.name: tree.encode(suspect.node) for suspect in suspects}
         self._columns = columns
         self._rows = max((suspect.rows for suspect in suspects), default=ROWS)
+        self._fragile: set[str] = set()
         self.found: dict[str, Witness] = {}
 
-    def run(self, styles: tuple[Style, ...] | list[Style]) -> None:
+    def run(self, styles: Sequence[Style], *, first_seed: int = 0) -> None:
         """Search table by table, and leave a suspect as soon as it is proven."""
-        for seed, style in enumerate(styles):
+        for seed, style in enumerate(styles, first_seed):
             if not self._open:
                 return
             full = make_frame(self._columns, style, rows=self._rows, seed=seed)
@@ -102,38 +109,64 @@ class _Search:
             self._compare(full, later, np.random.default_rng(seed))
 
     def _compare(self, full: pl.DataFrame, later: pl.DataFrame, rng: np.random.Generator) -> None:
-        expected = compute(full, self._open)
-        for cut in rng.permutation(np.arange(1, full.height))[:_CUTS].tolist():
+        expected, scale = self._compute(full, self._fit(full)), _scale(full)
+        for cut in dict.fromkeys(
+            [*_EARLY_CUTS, *rng.permutation(np.arange(1, full.height))[:_CUTS].tolist()]
+        ):
             prefix = full.head(cut)
-            self._settle(expected, full, prefix, cut)
-            self._settle(expected, full, pl.concat([prefix, later.tail(full.height - cut)]), cut)
+            for other in (prefix, pl.concat([prefix, later.tail(full.height - cut)])):
+                self._settle(expected, full, other, cut, scale)
             if not self._open:
                 return
 
-    def _settle(self, expected: Mapping[str, pl.Series], full: pl.DataFrame, other: pl.DataFrame, cut: int) -> None:
+    def _compute(self, frame: pl.DataFrame, exprs: Mapping[str, pl.Expr]) -> dict[str, pl.Series]:
+        """Compute what never failed together, and each other one alone: one must not spoil the batch."""
+        sound = {name: expr for name, expr in exprs.items() if name not in self._fragile}
+        made = compute(frame, sound)
+        alone = exprs.keys() - made.keys()
+        for name in sorted(alone):
+            made.update(compute(frame, {name: exprs[name]}))
+        self._fragile |= exprs.keys() - made.keys()
+        return made
+
+    def _fit(self, frame: pl.DataFrame) -> dict[str, pl.Expr]:
+        """Leave out what panics on nulls, and would print a backtrace for each table."""
+        if all(series.null_count() == 0 for series in frame):
+            return self._open
+        return {
+            name: expr for name, expr in self._open.items() if not _has_weights(self._nodes[name])
+        }
+
+    def _settle(
+        self,
+        expected: Mapping[str, pl.Series],
+        full: pl.DataFrame,
+        other: pl.DataFrame,
+        cut: int,
+        scale: float,
+    ) -> None:
         pending = {name: expr for name, expr in self._open.items() if name in expected}
-        for name, actual in compute(other, pending).items():
-            row = first_change(actual, expected[name], cut, scale=_scale(full))
+        for name, actual in self._compute(other, pending).items():
+            row = first_change(actual, expected[name], cut, scale=scale)
             if row is not None:
                 expr = self._open.pop(name)
                 witness = Witness(name, full, other, cut, row, actual[row], expected[name][row])
-                self.found[name] = _shrink(witness, expr, self._nodes[name])
+                self.found[name] = _shrink(witness, expr, self._nodes[name], scale)
 
 
 def compute(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr]) -> dict[str, pl.Series]:
-    """Compute each expression as a column of `frame`; those that fail are left out."""
+    """Compute expressions as columns of `frame`: all of them, or none where one fails."""
     if not exprs:
         return {}
-    named = {f"__enrich_{position}": name for position, name in enumerate(exprs)}
-    columns = [_single(expr).alias(scratch) for scratch, expr in zip(named, exprs.values(), strict=True)]
+    names = {f"__enrich_{position}": name for position, name in enumerate(exprs)}
+    columns = [
+        _single(expr).alias(scratch) for scratch, expr in zip(names, exprs.values(), strict=True)
+    ]
     try:
-        made = frame.lazy().with_columns(columns).select(named.keys()).collect(engine="in-memory")
+        made = frame.lazy().with_columns(columns).select(names.keys()).collect(engine="in-memory")
     except _FAILURES:
-        # One that fails must not take the others with it.
-        if len(exprs) == 1:
-            return {}
-        return {key: value for name, expr in exprs.items() for key, value in compute(frame, {name: expr}).items()}
-    return {named[series.name]: series for series in made}
+        return {}
+    return {names[series.name]: series for series in made}
 
 
 def _single(expr: pl.Expr) -> pl.Expr:
@@ -154,12 +187,17 @@ def first_change(one: pl.Series, other: pl.Series, rows: int, *, scale: float) -
     return int(different.argmax()) if different.any() else None
 
 
-def _rounding(one: pl.Series, other: pl.Series, scale: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _rounding(
+    one: pl.Series, other: pl.Series, scale: float
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
     relative = _RELATIVE[type(one.dtype)] if type(one.dtype) in _RELATIVE else _RELATIVE[pl.Float64]
     left, right = one.cast(pl.Float64).to_numpy(), other.cast(pl.Float64).to_numpy()
     both = one.is_not_null().to_numpy() & other.is_not_null().to_numpy()
     with np.errstate(invalid="ignore", over="ignore"):
-        near = np.abs(left - right) <= relative * np.maximum(np.abs(left), np.abs(right)) + _OF_INPUTS * scale
+        near = (
+            np.abs(left - right)
+            <= relative * np.maximum(np.abs(left), np.abs(right)) + _OF_INPUTS * scale
+        )
         return both & np.isfinite(left) & np.isfinite(right) & near
 
 
@@ -169,11 +207,11 @@ def _scale(frame: pl.DataFrame) -> float:
     return max((float(value) for value in largest if value is not None), default=1.0)  # type: ignore[arg-type]
 
 
-def _shrink(witness: Witness, expr: pl.Expr, node: Node) -> Witness:
+def _shrink(witness: Witness, expr: pl.Expr, node: Node, scale: float) -> Witness:
     """Find few rows that show the same: end right after the row, and add as few as it takes."""
     read = [name for name in tree.columns(node) if name in witness.frame.columns]
     full = witness.frame.select(read) if read and not tree.selects_by_rule(node) else witness.frame
-    scale, name, row = _scale(full), witness.column, witness.row
+    name, row = witness.column, witness.row
     short = compute(full.head(row + 1), {name: expr}).get(name)
     for height in range(row + 2, min(row + 8, full.height + 1)):
         longer = compute(full.head(height), {name: expr}).get(name)
@@ -181,11 +219,36 @@ def _shrink(witness: Witness, expr: pl.Expr, node: Node) -> Witness:
             continue
         changed = first_change(short, longer, row + 1, scale=scale)
         if changed is not None:
-            return Witness(name, full.head(height), full.head(row + 1), row + 1, changed, short[changed], longer[changed])
-    return Witness(name, full, witness.other.select(full.columns), witness.cut, row, witness.before, witness.after)
+            return Witness(
+                name,
+                full.head(height),
+                full.head(row + 1),
+                row + 1,
+                changed,
+                short[changed],
+                longer[changed],
+            )
+    return Witness(
+        name,
+        full,
+        witness.other.select(full.columns),
+        witness.cut,
+        row,
+        witness.before,
+        witness.after,
+    )
 
 
-_COUNTED = frozenset({"Function.Shift", "Function.ShiftAndFill", "Function.Diff", "Function.PctChange", "Slice", "Gather"})
+_COUNTED = frozenset(
+    {
+        "Function.Shift",
+        "Function.ShiftAndFill",
+        "Function.Diff",
+        "Function.PctChange",
+        "Slice",
+        "Gather",
+    }
+)
 
 
 def _farthest(node: Node) -> int:
@@ -194,12 +257,26 @@ def _farthest(node: Node) -> int:
     for part in tree.walk(node):
         name = tree.operator(part)
         if name in _COUNTED:
-            counts += [abs(value) for value in map(tree.integer, tree.children(part)[1:]) if value is not None]
+            counts += [
+                abs(value)
+                for value in map(tree.integer, tree.children(part)[1:])
+                if value is not None
+            ]
         elif name.startswith("Function.RollingExpr."):
             counts.append(tree.options(part)["options"]["window_size"])
-        elif name.startswith("Function.FillNullWithStrategy") and isinstance(tree.options(part), int):
+        elif name.startswith("Function.FillNullWithStrategy") and isinstance(
+            tree.options(part), int
+        ):
             counts.append(tree.options(part))
     return max(count for count in counts if count < _MOST_ROWS)
+
+
+def _has_weights(node: Node) -> bool:
+    """Say whether a rolling window has weights, which Polars does not support on nulls."""
+    rolling = (
+        part for part in tree.walk(node) if tree.operator(part).startswith("Function.RollingExpr.")
+    )
+    return any(tree.options(part)["options"]["weights"] is not None for part in rolling)
 
 
 def _levels(node: Node) -> list[float]:

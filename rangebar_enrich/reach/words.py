@@ -120,10 +120,14 @@ def ahead(node: Node, span: Span) -> str:
     text = f"`{show(node)}`"
     if span.shape is Shape.SERIES or tree.kind(node) == "Literal":
         return f"{text} is a literal series: it has its own length and does not follow the bars"
+    if tree.operator(node) in {"Function.Categorical.Physical", "Function.ToPhysical"}:
+        return f"{text} is a category's code, which depends on what the process has seen before"
     if span.future != inf:
         return f"{text} reads {span.future:.0f} bar{'s' if span.future > 1 else ''} ahead"
     if tree.operator(node) in ROLLING_BY | {"Rolling"}:
-        return f"{text} has a window over times that may repeat or go back, so it may hold later bars"
+        return (
+            f"{text} has a window over times that may repeat or go back, so it may hold later bars"
+        )
     return f"{text} reads to the end of the series"
 
 
@@ -136,8 +140,6 @@ def blind(node: Node) -> str:
         return f"`{show(node)}` calls {what}: what it reads can't be seen; declare `lookback`"
     if name.endswith((".Sample", ".Shuffle")):
         return f"`{show(node)}` is random"
-    if name in {"Function.Categorical.Physical", "Function.ToPhysical"}:
-        return f"`{show(node)}` is a category's code, which depends on what the process has seen before"
     if tree.kind(node) == "Column":
         return f"`{show(node)}` is made by an expression whose own reach can't be seen"
     if not is_known(name):
