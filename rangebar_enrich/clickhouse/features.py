@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -44,6 +44,14 @@ class Feature:
     def wanted(self) -> WantedFeature:
         """The column that the table needs for it."""
         return WantedFeature(self.name, self.provider, self.version)
+
+    def owned_by(self, provider: str | None) -> Feature:
+        """Return the feature with the provider that the table knows, where nobody else says."""
+        return (
+            self
+            if self.provider is not None or provider is None
+            else replace(self, provider=provider)
+        )
 
     def is_present(self, key: SeriesKey, column: pa.ChunkedArray) -> bool:
         """Return whether its values of one series are results, and not a failure's nulls.
@@ -133,10 +141,24 @@ def _failed_series(name: str, text: str) -> frozenset[tuple[Any, ...]]:
         raise WriteRefusedError(msg) from None
 
 
-def by_provider(features: Iterable[Feature]) -> dict[str, list[Feature]]:
-    """Group features that have a provider by it."""
-    grouped: dict[str, list[Feature]] = {}
-    for feature in features:
+def versions_of(features: Mapping[str, Feature]) -> dict[str, str]:
+    """Return the version of each provider, `""` where nobody says.
+
+    Raises:
+        WriteRefusedError: A provider's features are said to be of several versions.
+    """
+    found: dict[str, set[str]] = {}
+    for feature in features.values():
         if feature.provider is not None:
-            grouped.setdefault(feature.provider, []).append(feature)
-    return grouped
+            found.setdefault(feature.provider, set()).add(feature.version or "")
+    mixed = [
+        f"'{name}': {sorted(versions)}" for name, versions in found.items() if len(versions) > 1
+    ]
+    if mixed:
+        msg = message(
+            f"{len(mixed)} provider(s) have features of several versions:",
+            sorted(mixed),
+            "write one version of a provider at a time.",
+        )
+        raise WriteRefusedError(msg)
+    return {name: next(iter(versions)) for name, versions in found.items()}

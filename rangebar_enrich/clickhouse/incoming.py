@@ -28,6 +28,7 @@ from rangebar_enrich.clickhouse.columns import (
     Role,
 )
 from rangebar_enrich.clickhouse.features import Feature, Features, resolve_features
+from rangebar_enrich.clickhouse.schema import VERSION_PREFIX
 from rangebar_enrich.clickhouse.violations import Violations
 from rangebar_enrich.errors import SeriesConflictError, WriteRefusedError, message
 
@@ -99,9 +100,12 @@ def read_incoming(
     found = resolve_features(source.schema, features)
     violations = Violations(split.order)
     columns = _table_columns(source, found, violations)
-    keys = [_complete(key, ouroboros_mode) for key in split.keys]
-    bounds = zip(keys, split.starts[:-1], split.starts[1:], strict=True)
-    series = tuple(SeriesRows(key, int(start), int(stop)) for key, start, stop in bounds)
+    bounds = zip(split.keys, split.starts[:-1], split.starts[1:], strict=True)
+    series = tuple(
+        SeriesRows(_complete(key, ouroboros_mode), int(start), int(stop))
+        for key, start, stop in bounds
+        if stop > start
+    )
     return Incoming(pa.table(columns), series, found, violations)
 
 
@@ -166,6 +170,8 @@ def _table_columns(
                 violations.column("doubled_column", name, f"'{target}' is there too")
                 continue
             made[target] = _converted(name, column, violations)
+        elif name.startswith(VERSION_PREFIX):
+            made[name] = cast_column(name, column, pa.string(), violations, nullable=False)
         elif name in BY_NAME:
             _add_own(name, column, made, violations)
         else:

@@ -21,11 +21,11 @@ from rangebar_enrich.clickhouse.identifiers import (
 )
 from rangebar_enrich.clickhouse.retry import RetryPolicy
 from rangebar_enrich.clickhouse.schema import (
-    VERSION_PREFIX,
     TableSchema,
     column_sql,
     ensure_table,
     read_schema,
+    version_column,
 )
 from rangebar_enrich.errors import IdentifierError, SchemaError, message
 
@@ -169,11 +169,6 @@ def _codec(name: str) -> Sql:
             f"Codec {name!r} is unknown.", hint=f"use one of {', '.join(sorted(CODECS))}."
         )
         raise SchemaError(msg) from None
-
-
-def version_column(provider: str) -> str:
-    """Return the column that holds the version of `provider` that made a row's features."""
-    return f"{VERSION_PREFIX}{provider}"
 
 
 def _check_types(schema: TableSchema, wanted: Sequence[WantedFeature]) -> None:

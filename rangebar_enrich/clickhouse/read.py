@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow as pa
 from rangebar_enrich.bars.series import SeriesKey, checked_threshold
 from rangebar_enrich.clickhouse.columns import BAR_NAMES
 from rangebar_enrich.clickhouse.connection import Connection
-from rangebar_enrich.clickhouse.identifiers import Sql, compose, join, quote
+from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote
 from rangebar_enrich.clickhouse.incoming import checked_mode
 from rangebar_enrich.clickhouse.schema import TableSchema
 from rangebar_enrich.errors import BarColumnError, StoreError, message
@@ -26,11 +26,15 @@ _BY_PARTITION = Sql(" SETTINGS do_not_merge_across_partitions_select_final = 1")
 _ROWS = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms$final"
 _LAST = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms DESC LIMIT {last:UInt64}$final"
 _PAGE = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms LIMIT {last:UInt64}$final"
-_COUNT = "SELECT count() FROM $table FINAL WHERE $where"
+_COUNT = "SELECT count() FROM $table FINAL WHERE $where$final"
+_WRITTEN = """
+SELECT count() FROM $table FINAL
+WHERE $where AND toUnixTimestamp64Milli(computed_at) = {computed_at:Int64}
+"""
 _ALL_SERIES = """
 SELECT symbol, threshold_decimal_bps, ouroboros_mode, count(), min(close_time_ms), max(close_time_ms)
 FROM $table FINAL GROUP BY symbol, threshold_decimal_bps, ouroboros_mode
-ORDER BY symbol, threshold_decimal_bps, ouroboros_mode
+ORDER BY symbol, threshold_decimal_bps, ouroboros_mode$final
 """
 
 
@@ -152,33 +156,71 @@ def read_bars_of(
         "columns": join(quote(name) for name in columns),
         "table": schema.table.sql,
         "where": selection.where,
-        "final": _final(schema),
+        "final": final_clause(schema),
     }
     if last is None:
         found = connection.arrow(compose(_ROWS, **parts), selection.params)
-        return with_metadata(found, schema)
+        return found
     if last < 0:
         msg = message(f"last={last} is negative.", hint="ask for the last n bars, n ≥ 0.")
         raise StoreError(msg)
     params = {**selection.params, "last": int(last)}
     found = connection.arrow(compose(_LAST, **parts), params)
     backwards = pa.array(range(found.num_rows - 1, -1, -1), pa.int64())
-    return with_metadata(found.take(backwards), schema)
+    return found.take(backwards)
 
 
-def _final(schema: TableSchema) -> Sql:
+def final_clause(schema: TableSchema) -> Sql:
     """Months cut in UTC are a function of the key: no key is in two partitions."""
     return _BY_PARTITION if schema.partition_is_utc else Sql()
 
 
-def with_metadata(table: pa.Table, schema: TableSchema) -> pa.Table:
-    """Return the table with each feature's provider and version on its field."""
-    fields = []
-    for field in table.schema:
-        stored = schema.columns[field.name]
-        if stored.provider is None or not stored.is_feature:
-            fields.append(field)
-            continue
-        notes = {"provider": stored.provider, "version": stored.version or "", "status": "ok"}
-        fields.append(field.with_metadata(notes))
-    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+def count_bars(connection: Connection, schema: TableSchema, selection: Selection) -> int:
+    """Count the bars of a selection."""
+    parts = {"table": schema.table.sql, "where": selection.where, "final": final_clause(schema)}
+    return int(connection.rows(compose(_COUNT, **parts), selection.params)[0][0])
+
+
+def count_written(
+    connection: Connection, table: TableName, selection: Selection, computed_at_ms: int
+) -> int:
+    """Count the bars of a selection whose latest version is of one `write` call."""
+    statement = compose(_WRITTEN, table=table.sql, where=selection.where)
+    params = {**selection.params, "computed_at": computed_at_ms}
+    return int(connection.rows(statement, params)[0][0])
+
+
+def all_series(connection: Connection, schema: TableSchema) -> list[StoredSeries]:
+    """List the series of the table."""
+    statement = compose(_ALL_SERIES, table=schema.table.sql, final=final_clause(schema))
+    return [StoredSeries(*row) for row in connection.rows(statement)]
+
+
+def iter_pages(
+    connection: Connection,
+    schema: TableSchema,
+    selection: Selection,
+    columns: Sequence[str],
+    *,
+    rows: int,
+) -> Iterator[pa.Table]:
+    """Yield the bars of a selection page by page, each a query of its own, in time order."""
+    times = "close_time_ms"
+    wanted = [*columns, *([] if times in columns else [times])]
+    after: int | None = None
+    while True:
+        where = selection.where if after is None else join([selection.where, _AFTER], "")
+        statement = compose(
+            _PAGE,
+            columns=join(quote(name) for name in wanted),
+            table=schema.table.sql,
+            where=where,
+            final=final_clause(schema),
+        )
+        bound = {} if after is None else {"after": after}
+        page = connection.arrow(statement, {**selection.params, **bound, "last": rows})
+        if page.num_rows:
+            after = page.column(times)[-1].as_py()
+            yield page.select(list(columns))
+        if page.num_rows < rows:
+            return

@@ -29,11 +29,14 @@ ORDER BY (symbol, threshold_decimal_bps, ouroboros_mode, close_time_ms)
 SETTINGS non_replicated_deduplication_window = 10000
 """
 _COLUMNS = """
-SELECT name, type, default_kind, comment FROM system.columns
+SELECT name, type, default_kind, comment,
+    (SELECT any(partition_key) FROM system.tables
+     WHERE database = {database:String} AND name = {table:String})
+FROM system.columns
 WHERE database = {database:String} AND table = {table:String} ORDER BY position
 """
 _TABLE = """
-SELECT engine, engine_full, sorting_key, partition_key FROM system.tables
+SELECT engine, engine_full, sorting_key FROM system.tables
 WHERE database = {database:String} AND name = {table:String}
 """
 
@@ -112,6 +115,11 @@ class TableSchema:
         return "UTC" in self.partition_key
 
 
+def version_column(provider: str) -> str:
+    """Return the column that holds the version of `provider` that made a row's features."""
+    return f"{VERSION_PREFIX}{provider}"
+
+
 def column_sql(column: TableColumn) -> Sql:
     """Return the declaration of a column of the bar table."""
     default = f" DEFAULT {column.default}" if column.default is not None else ""
@@ -152,14 +160,13 @@ def read_schema(connection: Connection, table: TableName) -> TableSchema:
     if not found:
         msg = message(f"Table '{table}' does not exist.", hint="call store.ensure_table() first.")
         raise SchemaError(msg)
-    columns = {row[0]: StoredColumn(*row) for row in found}
-    partition = connection.rows(_TABLE, params)[0][3]
-    return TableSchema(table, columns, partition)
+    columns = {row[0]: StoredColumn(*row[:4]) for row in found}
+    return TableSchema(table, columns, found[0][4])
 
 
 def _check_engine(connection: Connection, table: TableName) -> str:
     params = {"database": table.database, "table": table.table}
-    engine, engine_full, sorting_key, _ = connection.rows(_TABLE, params)[0]
+    engine, engine_full, sorting_key = connection.rows(_TABLE, params)[0]
     wrong = []
     if "ReplacingMergeTree" not in engine or "computed_at" not in engine_full.split(" ORDER ")[0]:
         wrong.append(f"engine: got {engine}, expected ReplacingMergeTree(computed_at)")
@@ -194,7 +201,10 @@ def _check_columns(schema: TableSchema) -> None:
 
 def _ensure_window(connection: Connection, table: TableName, engine_full: str) -> None:
     """Retries are exact only where the table remembers the tokens of its last inserts."""
-    if "Replicated" in engine_full.split("(", maxsplit=1)[0] or "Shared" in engine_full.split("(", maxsplit=1)[0]:
+    if (
+        "Replicated" in engine_full.split("(", maxsplit=1)[0]
+        or "Shared" in engine_full.split("(", maxsplit=1)[0]
+    ):
         return
     found = _WINDOW.search(engine_full)
     if found is None or int(found.group(1)) < DEDUPLICATION_WINDOW:

@@ -9,15 +9,38 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 import pyarrow as pa
 
+from rangebar_enrich.clickhouse.announcement import announced
+from rangebar_enrich.clickhouse.claims import LEASE_SECONDS, ensure_claims
 from rangebar_enrich.clickhouse.connection import Connection, open_connection
 from rangebar_enrich.clickhouse.features import Features
-from rangebar_enrich.clickhouse.identifiers import TableName
+from rangebar_enrich.clickhouse.guards import check_bars
+from rangebar_enrich.clickhouse.identifiers import TableName, feature_name
 from rangebar_enrich.clickhouse.incoming import read_incoming
+from rangebar_enrich.clickhouse.labels import feature_labels, with_labels
 from rangebar_enrich.clickhouse.migration import DEFAULT_TABLE, migrate, wanted_features
-from rangebar_enrich.clickhouse.read import chosen_columns, read_bars_of, select_series
+from rangebar_enrich.clickhouse.modes import ModeGuard, check_guard
+from rangebar_enrich.clickhouse.provenance import (
+    Outdated,
+    RowVersions,
+    StoredProvider,
+    ensure_registry,
+    find_outdated,
+    row_versions,
+    stored_providers,
+)
+from rangebar_enrich.clickhouse.read import (
+    StoredSeries,
+    all_series,
+    chosen_columns,
+    count_bars,
+    iter_pages,
+    read_bars_of,
+    select_series,
+)
 from rangebar_enrich.clickhouse.retry import RetryPolicy
 from rangebar_enrich.clickhouse.schema import TableSchema, ensure_table, read_schema
-from rangebar_enrich.clickhouse.write import WriteResult, write_bars
+from rangebar_enrich.clickhouse.stamps import builder_version
+from rangebar_enrich.clickhouse.write import BarWriter, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -29,9 +52,13 @@ class BarStore:
     Open one with `BarStore.connect`; it is a context manager. Threads may share it.
     """
 
-    def __init__(self, connection: Connection, table: TableName) -> None:
+    def __init__(
+        self, connection: Connection, table: TableName, *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self._connection = connection
         self._table = table
+        self._lease = lease_seconds
+        self._is_ensured = False
 
     @classmethod
     def connect(
@@ -40,6 +67,7 @@ class BarStore:
         *,
         table: str = DEFAULT_TABLE,
         retry: RetryPolicy | None = None,
+        lease_seconds: float = LEASE_SECONDS,
         **options: Any,
     ) -> Self:
         """Open a database.
@@ -49,7 +77,8 @@ class BarStore:
                 `https://user:password@host:8443`; default `RANGEBAR_ENRICH_URL`, else an
                 embedded database in the user's data folder.
             table: `database.table` of the bars.
-            retry: How long a failing statement is repeated.
+            retry: How long a failing statement is repeated, and another writer is waited for.
+            lease_seconds: How long others wait for a writer that gives no sign of life.
             **options: For `clickhouse_connect.get_client`: TLS, timeouts, compression.
 
         Raises:
@@ -57,7 +86,8 @@ class BarStore:
             IdentifierError: `table` is not a name.
         """
         name = TableName(table)
-        return cls(open_connection(url, retry=retry, **options), name)
+        connection = open_connection(url, retry=retry, **options)
+        return cls(connection, name, lease_seconds=lease_seconds)
 
     @property
     def client(self) -> Client:
@@ -92,12 +122,23 @@ class BarStore:
         return f"BarStore({self._connection.address.shown!r}, table={self.table!r})"
 
     def ensure_table(self) -> None:
-        """Make the table where it is missing, and see that an existing one will do.
+        """Make the tables where they are missing, and see that an existing bar table will do.
+
+        Beside the bar table there are two small ones: `…_claims`, one row a series, and
+        `…_providers`, one row a provider version.
 
         Raises:
             SchemaError: An existing table differs in a way that would lose or double rows.
         """
+        self._connection.check_usable()
         ensure_table(self._connection, self._table)
+        ensure_claims(self._connection, self._table)
+        ensure_registry(self._connection, self._table)
+        self._is_ensured = True
+
+    def _ensure_once(self) -> None:
+        if not self._is_ensured:
+            self.ensure_table()
 
     def schema(self) -> TableSchema:
         """Return the table's columns as they are now.
@@ -122,7 +163,8 @@ class BarStore:
             SchemaError: A column exists with another type.
         """
         wanted = wanted_features(providers)
-        before = ensure_table(self._connection, self._table)
+        self._ensure_once()
+        before = self.schema()
         after = migrate(self._connection, before, wanted, codec=codec)
         return [name for name in after.features if name not in before.columns]
 
@@ -135,9 +177,13 @@ class BarStore:
         ouroboros_mode: str | None = None,
         version: str | None = None,
         features: Features | None = None,
+        verify: bool = False,
         max_width_multiple: float | None = None,
+        mode_guard: ModeGuard = "strict",
     ) -> WriteResult:
         """Write bars and their features.
+
+        Stored values that the bars do not bring (another provider's, or a failed one's) stay.
 
         Args:
             bars: Any container of bars, or an enrichment result.
@@ -147,28 +193,42 @@ class BarStore:
             version: `rangebar_version` of the rows; default the installed builder's.
             features: Feature columns of containers without field metadata: names, or a mapping
                 from name to (provider, version).
+            verify: Count the rows in the table afterwards.
             max_width_multiple: Refuse bars wider than so many thresholds.
+            mode_guard: Whether a second ouroboros mode of one (symbol, threshold) is refused
+                (`strict`), logged (`warn`) or not looked for (`off`).
+
+        Returns:
+            Rows, inserts, retries and seconds.
 
         Raises:
             WriteRefusedError: The bars break a rule; nothing was written.
             SeriesConflictError: An argument contradicts a column.
-            SchemaError: The table is missing, or a column has another type.
+            SchemaError: The table or a column is not as needed; nothing was written.
+            WriteFailedError: The database failed; repeat the call, it completes the rows.
         """
-        incoming = read_incoming(
-            bars,
-            symbol=symbol,
-            threshold_decimal_bps=threshold_decimal_bps,
-            ouroboros_mode=ouroboros_mode,
-            features=features,
+        self._connection.check_usable()
+        check_guard(mode_guard)
+        options = WriteOptions(
+            builder=builder_version() if version is None else version,
+            mode_guard=mode_guard,
+            verify=verify,
+            lease_seconds=self._lease,
         )
-        schema = ensure_table(self._connection, self._table)
-        return write_bars(
-            self._connection,
-            schema,
-            incoming,
-            version=version,
-            max_width_multiple=max_width_multiple,
-        )
+        with announced(self.table, symbol, threshold_decimal_bps) as news:
+            incoming = read_incoming(
+                bars,
+                symbol=symbol,
+                threshold_decimal_bps=threshold_decimal_bps,
+                ouroboros_mode=ouroboros_mode,
+                features=features,
+            )
+            check_bars(incoming, max_width_multiple=max_width_multiple)
+            news.started(incoming)
+            self._ensure_once()
+            result = BarWriter(self._connection, self._table, incoming, options).write()
+            news.completed(result)
+        return result
 
     def read(
         self,
@@ -205,11 +265,104 @@ class BarStore:
             symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
         )
         chosen = chosen_columns(schema, columns, plugin_features)
-        return read_bars_of(self._connection, schema, selection, chosen, last=last)
+        found = read_bars_of(self._connection, schema, selection, chosen, last=last)
+        return with_labels(found, feature_labels(self._connection, schema, selection, chosen))
 
     def read_polars(self, symbol: str, threshold_decimal_bps: int, **options: Any) -> pl.DataFrame:
         """Read bars as a Polars DataFrame; options are those of `read`."""
         frame = pl.from_arrow(self.read(symbol, threshold_decimal_bps, **options))
-        if not isinstance(frame, pl.DataFrame):  # pragma: no cover - a table is a frame
-            return frame.to_frame()
-        return frame
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+    def read_batches(
+        self,
+        symbol: str,
+        threshold_decimal_bps: int,
+        *,
+        rows: int = 100_000,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        ouroboros_mode: str = "month",
+        columns: Sequence[str] | None = None,
+        plugin_features: bool | Sequence[str] = False,
+    ) -> pa.RecordBatchReader:
+        """Read a large range in bounded memory.
+
+        Each batch is a query of its own: a batch never mixes two versions of a row, but bars
+        that are written meanwhile may be in later batches.
+
+        Args:
+            symbol: Trading symbol.
+            threshold_decimal_bps: Threshold in decimal basis points.
+            rows: Most rows of a batch.
+            start_ms: First close time, ms, inclusive.
+            end_ms: Last close time, ms, inclusive.
+            ouroboros_mode: `month`, `week` or `year`.
+            columns: Columns to read; default all bar columns.
+            plugin_features: `True` for all feature columns of the table, or their names.
+
+        Returns:
+            A reader whose batches, one after the other, are what `read` returns.
+        """
+        schema = self.schema()
+        selection = select_series(
+            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
+        )
+        chosen = chosen_columns(schema, columns, plugin_features)
+        labels = feature_labels(self._connection, schema, selection, chosen)
+        empty = read_bars_of(self._connection, schema, selection, chosen, last=0)
+        pages = iter_pages(self._connection, schema, selection, chosen, rows=rows)
+        batches = (batch for page in pages for batch in with_labels(page, labels).to_batches())
+        return pa.RecordBatchReader.from_batches(with_labels(empty, labels).schema, batches)
+
+    def count(
+        self,
+        symbol: str,
+        threshold_decimal_bps: int,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        ouroboros_mode: str = "month",
+    ) -> int:
+        """Count the bars of one series, both ends of the time range included."""
+        selection = select_series(
+            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
+        )
+        return count_bars(self._connection, self.schema(), selection)
+
+    def series(self) -> list[StoredSeries]:
+        """List the series of the table: rows, first and last close time of each."""
+        return all_series(self._connection, self.schema())
+
+    def providers(self) -> list[StoredProvider]:
+        """List the provider versions that wrote to the table, and when they did."""
+        self._ensure_once()
+        return stored_providers(self._connection, self._table)
+
+    def provenance(
+        self, symbol: str, threshold_decimal_bps: int, *, ouroboros_mode: str = "month"
+    ) -> list[RowVersions]:
+        """List, for each provider, how many rows of a series each of its versions made."""
+        selection = select_series(symbol, threshold_decimal_bps, ouroboros_mode)
+        return row_versions(self._connection, self.schema(), selection)
+
+    def outdated(
+        self,
+        symbol: str,
+        threshold_decimal_bps: int,
+        *,
+        provider: str,
+        version: str,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        ouroboros_mode: str = "month",
+    ) -> Outdated:
+        """Find rows whose features `version` of `provider` did not make.
+
+        Decided by the recorded version, never by NULL: warm-up and undefined are NULL too.
+        """
+        selection = select_series(
+            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
+        )
+        return find_outdated(
+            self._connection, self.schema(), selection, feature_name(provider), version
+        )

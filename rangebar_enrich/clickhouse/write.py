@@ -1,35 +1,48 @@
-"""One `write` call: guard, migrate, cut, stamp, send.
+"""One `write` call, step by step.
 
-1. `read_incoming` puts the bars under the table's names (`incoming`).
-2. `check_bars` refuses what breaks a rule, before anything is sent (`guards`).
+1. `read_incoming` puts the bars under the table's names (`incoming`), `check_bars` refuses
+   what breaks a rule (`guards`): nothing was sent so far.
+2. The series are claimed, so that no other writer of ours changes them meanwhile, and the call
+   gets its `computed_at` (`claims`).
 3. Missing columns are added in one ALTER (`migration`).
-4. Each series is cut into chunks of one partition (`chunks`), stamped, and inserted under a
-   token made of its content (`tokens`), repeated while the failure may heal (`retry`).
+4. Each series is compared with what is stored: modes (`modes`), values to carry over (`merge`).
+   What must be refused is refused here: still no row was sent.
+5. Providers are noted in the registry (`provenance`), then each series is cut into chunks of one
+   partition (`chunks`), merged, stamped (`stamps`) and inserted under a token made of its
+   content (`tokens`), repeated while a failure may heal (`retry`).
+6. If another writer took over a claim meanwhile, its series is written again from step 2.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from importlib import metadata
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from rangebar_enrich.bars.series import SeriesKey
-from rangebar_enrich.clickhouse.chunks import chunk_bounds
+from rangebar_enrich.clickhouse.chunks import CHUNK_ROWS, chunk_bounds
+from rangebar_enrich.clickhouse.claims import Claims
+from rangebar_enrich.clickhouse.columns import BY_NAME
 from rangebar_enrich.clickhouse.connection import Connection
-from rangebar_enrich.clickhouse.features import Feature
-from rangebar_enrich.clickhouse.guards import check_bars
+from rangebar_enrich.clickhouse.features import Feature, versions_of
+from rangebar_enrich.clickhouse.identifiers import TableName
 from rangebar_enrich.clickhouse.incoming import Incoming, SeriesRows
-from rangebar_enrich.clickhouse.migration import migrate, version_column
+from rangebar_enrich.clickhouse.merge import Brought, Part, Stored, merged_parts, probe
+from rangebar_enrich.clickhouse.migration import migrate
+from rangebar_enrich.clickhouse.modes import ModeGuard, check_modes
+from rangebar_enrich.clickhouse.provenance import record
+from rangebar_enrich.clickhouse.read import Selection, count_written
 from rangebar_enrich.clickhouse.retry import RetryCount
-from rangebar_enrich.clickhouse.schema import TableSchema
+from rangebar_enrich.clickhouse.schema import TableSchema, read_schema, version_column
+from rangebar_enrich.clickhouse.stamps import series_stamps, with_constants
 from rangebar_enrich.clickhouse.tokens import content_token
+from rangebar_enrich.errors import StoreError, WriteFailedError, message
+
+logger = logging.getLogger(__name__)
 
 INSERT_SETTINGS: Mapping[str, int] = {
     "optimize_on_insert": 0,
@@ -37,6 +50,7 @@ INSERT_SETTINGS: Mapping[str, int] = {
     "input_format_null_as_default": 0,
     "insert_deduplicate": 1,
 }
+_MOST_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,136 +62,224 @@ class WriteResult:
         chunks: Inserts that carried them.
         retries: How often a statement had to be repeated.
         seconds: Wall time of the call.
+        carried: Rows that took over stored values which the bars did not bring.
+        stale: Rows of these whose price or volume changed: their carried features are marked.
     """
 
     rows: int
     chunks: int
     retries: int
     seconds: float
+    carried: int = 0
+    stale: int = 0
 
 
-def builder_version() -> str:
-    """Return the version of the installed builder, or `""` where there is none."""
-    try:
-        return metadata.version("rangebar")
-    except metadata.PackageNotFoundError:
-        return ""
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a call writes.
+
+    Attributes:
+        builder: `rangebar_version` of the rows.
+        mode_guard: What to do when a series gets a second ouroboros mode.
+        verify: Count the rows afterwards.
+        chunk_rows: Most rows of one insert.
+        lease_seconds: How long other writers wait for one that gives no sign of life.
+    """
+
+    builder: str
+    mode_guard: ModeGuard = "strict"
+    verify: bool = False
+    chunk_rows: int = CHUNK_ROWS
+    lease_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One series, ready to be sent."""
+
+    key: SeriesKey
+    bars: pa.Table
+    features: Mapping[str, Feature]
+    stored: Stored
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return versions_of(self.features)
+
+
+def claimed_by(key: SeriesKey) -> tuple[str, int]:
+    """Return what a writer of a series claims: its symbol and threshold, with all modes."""
+    return str(key.symbol), int(key.threshold_decimal_bps or 0)
+
+
+def range_of(key: SeriesKey, bars: pa.Table) -> Selection:
+    """Return the stored rows that bars of one series, in time order, may replace."""
+    times = bars.column("close_time_ms")
+    return Selection(key, times[0].as_py(), times[-1].as_py())
 
 
 class BarWriter:
-    """Writes one batch of bars.
+    """Writes one batch of checked bars.
 
     Args:
         connection: The database.
-        schema: The bar table.
-        version: `rangebar_version` of the rows.
+        table: The bar table.
+        incoming: The bars.
+        options: How to write them.
     """
 
-    def __init__(self, connection: Connection, schema: TableSchema, version: str) -> None:
+    def __init__(
+        self, connection: Connection, table: TableName, incoming: Incoming, options: WriteOptions
+    ) -> None:
         self._connection = connection
-        self._schema = schema
-        self._version = version
+        self._table = table
+        self._incoming = incoming
+        self._options = options
         self._count = RetryCount()
-        self._chunks = 0
+        self._claims = Claims(connection, table, self._count, lease_seconds=options.lease_seconds)
+        self._written: dict[SeriesKey, int] = {}
+        self._chunks = self._carried = self._stale = 0
 
-    def write(self, incoming: Incoming) -> WriteResult:
-        """Write all series of a checked batch."""
+    def write(self) -> WriteResult:
+        """Write all series."""
         began = time.perf_counter()
-        features = [feature.wanted for feature in incoming.features.values()]
-        bar_columns = [
-            name for name in incoming.table.column_names if name not in incoming.features
-        ]
-        self._schema = migrate(self._connection, self._schema, features, bar_columns=bar_columns)
-        computed_at = int(time.time() * 1000)
-        for series in incoming.series:
-            self._write_series(incoming, series, computed_at)
-        rows, seconds = incoming.table.num_rows, time.perf_counter() - began
-        return WriteResult(rows, self._chunks, self._count.retries, seconds)
+        pending: Sequence[SeriesRows] = self._incoming.series
+        if not pending:
+            self._migrated()
+            return WriteResult(0, 0, 0, time.perf_counter() - began)
+        try:
+            self._claims.acquire(claimed_by(series.key) for series in pending)
+            for _ in range(_MOST_ROUNDS):
+                self._write_once(pending)
+                lost = self._claims.lost()
+                if not lost:
+                    break
+                logger.warning("another writer took over %d series, writing them again", len(lost))
+                self._claims.acquire(lost)
+                pending = [series for series in pending if claimed_by(series.key) in lost]
+            else:
+                raise _overtaken()
+            if self._options.verify:
+                self._verify()
+        finally:
+            self._release()
+        rows, seconds = self._incoming.table.num_rows, time.perf_counter() - began
+        return WriteResult(
+            rows, self._chunks, self._count.retries, seconds, self._carried, self._stale
+        )
 
-    def _write_series(self, incoming: Incoming, series: SeriesRows, computed_at: int) -> None:
-        bars = incoming.table.slice(series.start, series.stop - series.start)
-        present = present_features(incoming, series.key, bars)
-        absent = [name for name in incoming.features if name not in present]
-        stamps = self._stamps(series.key, bars, present.values(), computed_at)
-        bars = bars.drop_columns(absent)
-        zone = UTC if self._schema.partition_is_utc else self._server_zone()
-        for start, stop in chunk_bounds(bars.column("close_time_ms").to_numpy(), zone):
-            chunk = with_constants(bars.slice(start, stop - start), stamps)
-            self._insert(chunk)
+    def _release(self) -> None:
+        try:
+            self._claims.release()
+        except StoreError as error:
+            # NOTE: the lease ends by itself; what matters, the rows, is decided already.
+            logger.warning("a claim could not be released: %s", error)
 
-    def _server_zone(self) -> tzinfo:
-        return self._connection.client.server_tz
+    def _write_once(self, pending: Sequence[SeriesRows]) -> None:
+        """Compare, refuse or send the pending series."""
+        schema = self._migrated()
+        check_modes(
+            self._connection, schema, [s.key for s in pending], guard=self._options.mode_guard
+        )
+        plans = [self._plan(schema, series) for series in pending]
+        latest = max(plan.stored.computed_at_ms for plan in plans)
+        if latest >= self._claims.computed_at_ms:
+            # NOTE: rows of another writer's clock lie ahead; ours must be later to be seen.
+            self._claims.acquire([claimed_by(s.key) for s in pending], after_ms=latest)
+        self._record(plans)
+        for plan in plans:
+            self._send(schema, plan)
 
-    def _insert(self, chunk: pa.Table) -> None:
-        table = self._schema.table
-        token = content_token(chunk, str(table))
+    def _migrated(self) -> TableSchema:
+        features = self._incoming.features
+        schema = read_schema(self._connection, self._table)
+        wanted = [feature.wanted for feature in features.values()]
+        bars = [name for name in self._incoming.table.column_names if name in BY_NAME]
+        return migrate(self._connection, schema, wanted, bar_columns=bars)
+
+    def _plan(self, schema: TableSchema, series: SeriesRows) -> _Plan:
+        bars = self._incoming.table.slice(series.start, series.stop - series.start)
+        features = {
+            name: feature.owned_by(schema.columns[name].provider)
+            for name, feature in self._incoming.features.items()
+            if feature.is_present(series.key, bars.column(name))
+        }
+        versions = versions_of(features)
+        own = {version_column(provider) for provider in versions}
+        kept = [n for n in bars.column_names if n in features or n in BY_NAME or n in own]
+        bars = bars.select(kept)
+        brought = Brought(frozenset(kept), versions)
+        stored = probe(self._connection, schema, range_of(series.key, bars), brought)
+        return _Plan(series.key, bars, features, stored)
+
+    def _record(self, plans: Sequence[_Plan]) -> None:
+        written: dict[tuple[str, str], set[str]] = {}
+        for plan in plans:
+            for feature in plan.features.values():
+                if feature.provider is not None:
+                    owner = (feature.provider, feature.version or "")
+                    written.setdefault(owner, set()).add(feature.name)
+        at = self._claims.computed_at_ms
+        record(self._connection, self._table, written, at_ms=at, count=self._count)
+
+    def _send(self, schema: TableSchema, plan: _Plan) -> None:
+        stamps = series_stamps(
+            plan.key,
+            plan.bars,
+            computed_at_ms=self._claims.computed_at_ms,
+            builder=self._options.builder,
+            versions=plan.versions,
+        )
+        stamps = {name: value for name, value in stamps.items() if name in schema.columns}
+        self._written[plan.key] = self._claims.computed_at_ms
+        times = plan.bars.column("close_time_ms").to_numpy()
+        for start, stop in chunk_bounds(times, self._zone(schema), rows=self._options.chunk_rows):
+            chunk = plan.bars.slice(start, stop - start)
+            for part in self._parts(schema, plan, chunk):
+                self._insert(with_constants(part.rows, stamps))
+                self._carried += part.rows.num_rows if part.carried else 0
+                self._stale += part.rows.num_rows if part.stale else 0
+            self._claims.renew()
+
+    def _parts(self, schema: TableSchema, plan: _Plan, chunk: pa.Table) -> Iterable[Part]:
+        if not plan.stored.carried:
+            return [Part(chunk)]
+        selection = range_of(plan.key, chunk)
+        return merged_parts(self._connection, schema, selection, chunk, plan.stored.carried)
+
+    def _insert(self, rows: pa.Table) -> None:
+        token = content_token(rows, str(self._table))
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
-        self._connection.insert(str(table.sql), chunk, self._count, **settings)
+        self._connection.insert(str(self._table.sql), rows, self._count, **settings)
         self._chunks += 1
 
-    def _stamps(
-        self, key: SeriesKey, bars: pa.Table, present: Any, computed_at: int
-    ) -> dict[str, pa.Scalar]:
-        """Return the values that all rows of a series share."""
-        first = bars.column("open_time_ms")[0].as_py()
-        last = bars.column("close_time_ms")[-1].as_py()
-        symbol, threshold, mode = key
-        name = f"{symbol}_{threshold}_{first}_{last}_{mode}"
-        stamps: dict[str, pa.Scalar] = {
-            "symbol": pa.scalar(symbol),
-            "threshold_decimal_bps": pa.scalar(threshold, pa.uint32()),
-            "ouroboros_mode": pa.scalar(mode),
-            "cache_key": pa.scalar(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()),
-            "rangebar_version": pa.scalar(self._version),
-            "source_start_ts": pa.scalar(first, pa.int64()),
-            "source_end_ts": pa.scalar(last, pa.int64()),
-            "computed_at": pa.scalar(computed_at, pa.timestamp("ms", "UTC")),
-        }
-        for feature in present:
-            if feature.provider is not None:
-                stamps[version_column(feature.provider)] = pa.scalar(feature.version or "")
-        return {name: value for name, value in stamps.items() if name in self._schema.columns}
+    def _zone(self, schema: TableSchema) -> tzinfo:
+        """Return the time zone in which the table cuts months."""
+        return UTC if schema.partition_is_utc else self._connection.client.server_tz
+
+    def _verify(self) -> None:
+        """Count the rows of this call: what an insert reports also counts what was dropped."""
+        lines = []
+        for series in self._incoming.series:
+            expected = series.stop - series.start
+            bars = self._incoming.table.slice(series.start, expected)
+            selection = range_of(series.key, bars)
+            stamp = self._written[series.key]
+            found = count_written(self._connection, self._table, selection, stamp)
+            if found != expected:
+                lines.append(f"{series.key}: got {found} row(s), expected {expected}")
+        if lines:
+            msg = message(
+                "Rows that were written are not in the table:",
+                lines,
+                "see that no other program deletes or replaces them, then repeat the call.",
+            )
+            raise WriteFailedError(msg)
 
 
-def present_features(incoming: Incoming, key: SeriesKey, bars: pa.Table) -> dict[str, Feature]:
-    """Return the features whose values of this series are results."""
-    return {
-        name: feature
-        for name, feature in incoming.features.items()
-        if feature.is_present(key, bars.column(name))
-    }
-
-
-def with_constants(chunk: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Table:
-    """Return the rows plus columns of one value each; text as a dictionary of one entry."""
-    rows = chunk.num_rows
-    for name, value in constants.items():
-        chunk = chunk.append_column(name, constant(value, rows))
-    return chunk
-
-
-def constant(value: pa.Scalar, rows: int) -> pa.Array:
-    """Return `rows` times `value`."""
-    if not pa.types.is_string(value.type):
-        return pa.repeat(value, rows)
-    codes = pa.array(np.zeros(rows, dtype=np.int8))
-    return pa.DictionaryArray.from_arrays(codes, pa.array([value.as_py()], pa.string()))
-
-
-def write_bars(
-    connection: Connection,
-    schema: TableSchema,
-    incoming: Incoming,
-    *,
-    version: str | None = None,
-    max_width_multiple: float | None = None,
-) -> WriteResult:
-    """Check and write a batch.
-
-    Raises:
-        WriteRefusedError: A rule is broken; nothing was written.
-    """
-    check_bars(incoming, max_width_multiple=max_width_multiple)
-    return BarWriter(connection, schema, builder_version() if version is None else version).write(
-        incoming
+def _overtaken() -> WriteFailedError:
+    msg = message(
+        f"Other writers took over the same series {_MOST_ROUNDS} times while it was written.",
+        hint="let one writer at a time write a series, or raise lease_seconds in connect().",
     )
+    return WriteFailedError(msg)

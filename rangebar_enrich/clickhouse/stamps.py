@@ -1,0 +1,79 @@
+"""Columns that the store sets itself: one value for all rows of a series in one call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import metadata
+
+import numpy as np
+import pyarrow as pa
+
+from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich.clickhouse.columns import BY_NAME
+from rangebar_enrich.clickhouse.schema import version_column
+
+
+def builder_version() -> str:
+    """Return the version of the installed builder, or `""` where there is none."""
+    try:
+        return metadata.version("rangebar")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def cache_key(key: SeriesKey, first_ms: int, last_ms: int) -> str:
+    """Return the key that rangebar's own writer would set: an md5 over series and range."""
+    symbol, threshold, mode = key
+    text = f"{symbol}_{threshold}_{first_ms}_{last_ms}_{mode}"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def series_stamps(
+    key: SeriesKey,
+    bars: pa.Table,
+    *,
+    computed_at_ms: int,
+    builder: str,
+    versions: Mapping[str, str],
+) -> dict[str, pa.Scalar]:
+    """Return the values that all rows of one series share.
+
+    Args:
+        key: The series.
+        bars: Its rows, in time order.
+        computed_at_ms: When the call was made, ms; the latest one wins.
+        builder: `rangebar_version`.
+        versions: Version by provider.
+    """
+    first = bars.column("open_time_ms")[0].as_py()
+    last = bars.column("close_time_ms")[-1].as_py()
+    values = {
+        "symbol": key.symbol,
+        "threshold_decimal_bps": key.threshold_decimal_bps,
+        "ouroboros_mode": key.ouroboros_mode,
+        "cache_key": cache_key(key, first, last),
+        "rangebar_version": builder,
+        "source_start_ts": first,
+        "source_end_ts": last,
+        "computed_at": computed_at_ms,
+    }
+    stamps = {name: pa.scalar(value, BY_NAME[name].arrow) for name, value in values.items()}
+    made = {version_column(p): pa.scalar(version) for p, version in versions.items()}
+    return {**stamps, **made}
+
+
+def with_constants(rows: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Table:
+    """Return the rows plus a column for each constant that they do not have themselves."""
+    for name, value in constants.items():
+        if name not in rows.column_names:
+            rows = rows.append_column(name, _constant(value, rows.num_rows))
+    return rows
+
+
+def _constant(value: pa.Scalar, rows: int) -> pa.Array:
+    """Return `rows` times `value`; text as a dictionary of one entry."""
+    if not pa.types.is_string(value.type):
+        return pa.repeat(value, rows)
+    codes = pa.array(np.zeros(rows, dtype=np.int8))
+    return pa.DictionaryArray.from_arrays(codes, pa.array([value.as_py()], pa.string()))
