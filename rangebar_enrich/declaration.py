@@ -21,6 +21,7 @@ ISOLATED = (Exception, pl.exceptions.PanicException)
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _ABSENT = object()
+_MOST_ROWS = 2**32 - 1  # what a Polars frame can hold
 
 
 class Kind(Enum):
@@ -71,7 +72,13 @@ class Rejection:
 
 def cause(error: BaseException) -> str:
     """Return an error as one readable line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    try:
+        text = str(error)
+    except ISOLATED:  # an exception class of the provider's own may fail even at this
+        text = ""
+    # NOTE: Polars adds to what a Python function raised where it was raised; that is no cause.
+    text = text.partition("\n\nThis error occurred in the following")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if isinstance(error, ProviderError):
         return " ".join(lines)
     first = lines[0] if lines else "no message"
@@ -154,7 +161,7 @@ def _count(value: Any) -> int | None:
         number = operator.index(value)
     except TypeError:
         return None
-    return number if number >= 0 else None
+    return number if 0 <= number <= _MOST_ROWS else None
 
 
 def _warm_up(provider: Any, columns: Sequence[str], faults: list[str]) -> dict[str, int]:

@@ -268,7 +268,8 @@ class Enricher:
             raise errors[0]
 
     def _emit_failure(self, key: SeriesKey, name: str, error: ProviderError, trace_id: str) -> None:
-        versions = {made.name: made.version for made in self._declarations}
+        versions = {one.name: one.version for one in self._rejections}
+        versions |= {made.name: made.version for made in self._declarations}
         emit_hook(
             HookEvent.PLUGIN_ENRICH_FAILED,
             key.symbol,
@@ -323,10 +324,10 @@ def enrich_bars(
     """
     if providers is None:
         enricher = default_enricher(on_error)
-    elif len(providers):
-        enricher = Enricher(providers, on_error=on_error)
-    else:
+    elif isinstance(providers, Sequence) and not len(providers):
         return bars
+    else:
+        enricher = Enricher(providers, on_error=on_error)
     if enricher.is_empty:
         return bars
     if isinstance(bars, pl.LazyFrame):

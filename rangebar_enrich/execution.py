@@ -7,11 +7,13 @@ that fails. A provider that failed so is kept apart in later runs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from rangebar_enrich.bars.names import SYMBOL, THRESHOLD
 from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import ProviderError, RunError
@@ -21,6 +23,8 @@ from rangebar_enrich.plan.order import fail_dependants
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan, mended_column
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.source import Source
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -144,9 +148,9 @@ class Execution:
         ]
         try:
             self._run_together(joint)
-        except ISOLATED:
+        except ISOLATED as error:
             for index, step in work:
-                self._isolate(index, step)
+                self._isolate(index, step, error, is_only=len(work) == 1)
             return
         for (index, step), skipped in zip(work, apart, strict=True):
             self._run_each(index, [one for one in step.providers if one.name in skipped])
@@ -171,10 +175,17 @@ class Execution:
             found |= more
         return found
 
-    def _isolate(self, index: int, step: NativeStep) -> None:
+    def _isolate(
+        self, index: int, step: NativeStep, error: BaseException, *, is_only: bool
+    ) -> None:
         """Find who failed: run Python functions apart and the rest together, else each alone."""
-        suspects = {one.name for one in step.providers if one.has_udf} | self._suspects
-        apart = self._dependants(index, step, suspects)
+        functions = {one.name for one in step.providers if one.has_udf}
+        # NOTE: an error that is not Polars' own came out of a Python function. Of another any
+        # provider may be the cause, and the rest together would most likely fail once more.
+        is_native = isinstance(error, pl.exceptions.PolarsError) or not functions
+        apart = self._dependants(index, step, functions | self._suspects)
+        if is_only and is_native:
+            apart = step.names
         try:
             if step.names - apart:
                 self._run_together([(index, step, apart)])
@@ -212,9 +223,22 @@ class Execution:
         else:
             run.columns.update(made)
 
+    def _warn_of_unknown(self) -> None:
+        unknown = [
+            name
+            for name in (SYMBOL, THRESHOLD)
+            if any(getattr(run.key, name) is None for run in self._runs)
+        ]
+        if unknown:
+            logger.warning(
+                "%s not known: legacy providers are given '' for a symbol and 0 for a threshold",
+                " and ".join(unknown),
+            )
+
     def _legacy_bars(self, index: int, declaration: Declaration) -> LegacyBars:
         """Return what a legacy provider is shown: bars, and what the providers before it made."""
         if self._legacy is None:
+            self._warn_of_unknown()
             times, unit = self._source.times()
             frames = self._source.legacy_frames()
             self._legacy = [

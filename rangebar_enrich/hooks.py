@@ -64,6 +64,11 @@ class HookPayload:
         """Make `details` read-only, so that no callback changes what the next one sees."""
         object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle through the constructor: a mapping proxy does not pickle."""
+        values = (self.event, self.symbol, self.timestamp, dict(self.details))
+        return (type(self), (*values, self.is_failure, self.trace_id))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: the event's name, an ISO timestamp, a copy of the details."""
         return {

@@ -7,6 +7,7 @@ caller's own columns keep their buffers, types and metadata.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -21,6 +22,9 @@ from rangebar_enrich.errors import BarColumnError, UnsupportedBarsError, message
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_UNREADABLE = (Exception, pl.exceptions.PanicException)
+"""What Polars and pyarrow raise for a column of a type that they do not have."""
 
 
 class BarTable(ABC):
@@ -97,11 +101,23 @@ def _check_unique(names: Sequence[str]) -> None:
 def _arrow_layout(schema: pa.Schema) -> tuple[dict[str, str], dict[str, pl.DataType]]:
     """Return spellings and dtypes of an Arrow schema; both depend on nothing else."""
     _check_unique(schema.names)
-    columns = spellings(schema.names)
-    raw = pl.DataFrame(schema.empty_table()).schema
+    raw = _readable(schema)
+    columns = spellings(raw)
     dtypes = {name: raw[own] for name, own in columns.items()}
     _check_price_columns(dtypes)
     return columns, {name: bar_dtype(name, dtype) for name, dtype in dtypes.items()}
+
+
+def _readable(schema: pa.Schema) -> Mapping[str, pl.DataType]:
+    """Return the columns that Polars can hold; others stay with the caller, unseen."""
+    empty = schema.empty_table()
+    try:
+        return pl.DataFrame(empty).schema
+    except _UNREADABLE:
+        if len(schema) == 1:
+            return {}
+    parts = [_readable(pa.schema([field])) for field in schema]
+    return {name: dtype for part in parts for name, dtype in part.items()}
 
 
 class ArrowBars(BarTable):
@@ -186,14 +202,22 @@ class PolarsBars(BarTable):
 
 
 class PandasBars(BarTable):
-    """Bars in a `pd.DataFrame`; a DatetimeIndex stands for the column `timestamp`."""
+    """Bars in a `pd.DataFrame`; a DatetimeIndex stands for the column `timestamp`.
+
+    A column of objects that have no common type stays with the caller, unseen.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         import pandas as pd
 
         self.frame = frame
         _check_unique([str(name) for name in frame.columns])
-        names = [name for name in frame.columns if isinstance(name, str)]
+        self._objects = _readable_objects(frame)
+        names = [
+            name
+            for name, dtype in frame.dtypes.items()
+            if isinstance(name, str) and (dtype.kind != "O" or name in self._objects)
+        ]
         self._time_is_index = isinstance(frame.index, pd.DatetimeIndex) and TIMESTAMP not in names
         self.columns = spellings([*names, TIMESTAMP] if self._time_is_index else names)
 
@@ -221,15 +245,25 @@ class PandasBars(BarTable):
         for name in names:
             if name == TIMESTAMP and self._time_is_index:
                 made.append(pl.Series(name, source.index))
+            elif name in self._objects:
+                made.append(self._objects[name][: len(source)])
             else:
                 made.append(pl.from_pandas(source[name]).alias(name))
         return pl.DataFrame(made)
 
     def with_features(self, features: Sequence[FeatureColumn]) -> pd.DataFrame:
-        """Add or overwrite `features` in the caller's own DataFrame, and return it."""
-        for feature in features:
-            # NOTE: null becomes NaN here, which is what users of the older loader test for.
-            self.frame[feature.name] = feature.array.to_numpy()
+        """Add or overwrite `features` in the caller's own DataFrame, and return it.
+
+        One without rows comes back untouched, as the older loader does.
+        """
+        if not self.height:
+            return self.frame
+        with warnings.catch_warnings():
+            # NOTE: pandas advises a new frame from 100 added columns on; callers want this one.
+            warnings.filterwarnings("ignore", message="DataFrame is highly fragmented")
+            for feature in features:
+                # NOTE: null becomes NaN here, which is what users of the older loader test for.
+                self.frame[feature.name] = feature.array.to_numpy()
         return self.frame
 
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
@@ -239,6 +273,18 @@ class PandasBars(BarTable):
             frame = frame.rename_axis(index=TIMESTAMP).reset_index()
         table = pa.Table.from_pandas(frame, preserve_index=False)
         return ArrowBars(table).with_features(features)
+
+
+def _readable_objects(frame: pd.DataFrame) -> dict[str, pl.Series]:
+    """Return the columns of Python objects that have a type: only their values tell it."""
+    made = {}
+    for name, dtype in frame.dtypes.items():
+        if dtype.kind == "O" and isinstance(name, str):
+            try:
+                made[name] = pl.from_pandas(frame[name]).alias(name)
+            except _UNREADABLE:
+                continue
+    return made
 
 
 def _as_pandas(bars: Any) -> BarTable | None:

@@ -206,10 +206,12 @@ def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:
     """
     series = bars.to_polars([name]).to_series()
     dtype = series.dtype
-    if not (dtype.is_integer() or isinstance(dtype, pl.Datetime)):
+    is_number = dtype.is_integer() and name in TIME_UNITS
+    if not (is_number or isinstance(dtype, pl.Datetime)):
+        expected = "int64 or a datetime" if name in TIME_UNITS else "a datetime"
         msg = message(
-            f"Time column '{name}' is {dtype}; expected int64 or a datetime.",
-            hint="cast it, or drop it if it is not the time of the bars.",
+            f"Time column '{name}' is {dtype}; expected {expected}.",
+            hint="cast it, or rename or drop it if it is not the time of the bars.",
         )
         raise BarColumnError(msg)
     nulls = series.null_count()
