@@ -124,7 +124,8 @@ class ArrowBars(BarTable):
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        self.columns, self._dtypes = _arrow_layout(table.schema)
+        # NOTE: metadata has no say in it, and with it a schema of pyarrow 18 cannot be hashed.
+        self.columns, self._dtypes = _arrow_layout(table.schema.remove_metadata())
 
     @property
     def height(self) -> int:
