@@ -32,13 +32,14 @@ from rangebar_enrich.bars.series import (
 )
 from rangebar_enrich.declaration import Declaration, Kind, Rejection, cause, declare_all
 from rangebar_enrich.errors import ProviderError, UnsupportedBarsError, message
-from rangebar_enrich.execution import Execution, SeriesRun
+from rangebar_enrich.execution import Execution
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.loader import Discovery, discover
 from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, Status, feature_field
 from rangebar_enrich.plan.plan import Plan, make_plan
 from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source, match_history
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Enricher:
             raise self._rejections[0].error
         self._own = frozenset(column for made in self._declarations for column in made.columns)
         self._plans: dict[Any, Plan] = {}
+        self._last: dict[Any, Plan] = {}
         self._suspects: set[str] = set()
         self._lock = Lock()
 
@@ -175,11 +177,13 @@ class Enricher:
             increases = increases and above
         source = Source(table, split, self._own & table.columns.keys(), earlier, increases)
         runs = self._start(source) if table.height else []
+        execution = None
         if runs:
-            Execution(source, runs, self._declarations, self._suspects).run()
+            execution = Execution(source, runs, self._declarations, self._suspects)
+            execution.run()
         outcomes = self._outcomes(runs)
         self._announce(split, runs, outcomes, table.height)
-        return EnrichmentResult(table, self._features(split, runs, outcomes), outcomes)
+        return EnrichmentResult(table, self._features(source, execution, outcomes), outcomes)
 
     def _start(self, source: Source) -> list[SeriesRun]:
         """Return one run for each series, with its plan."""
@@ -203,7 +207,10 @@ class Enricher:
                 if plan is None:
                     if len(self._plans) >= _MOST_PLANS:
                         self._plans.clear()
-                    plan = self._plans[key] = make_plan(self._declarations, context)
+                        self._last.clear()
+                    similar = self._last.get(layout)
+                    plan = make_plan(self._declarations, context, similar=similar)
+                    self._plans[key] = self._last[layout] = plan
         return plan
 
     def _outcomes(self, runs: Sequence[SeriesRun]) -> tuple[ProviderOutcome, ...]:
@@ -211,22 +218,25 @@ class Enricher:
         return (*made, *(_left_out(rejection) for rejection in self._rejections))
 
     def _features(
-        self, split: SeriesSplit, runs: Sequence[SeriesRun], outcomes: Sequence[ProviderOutcome]
+        self, source: Source, execution: Execution | None, outcomes: Sequence[ProviderOutcome]
     ) -> list[FeatureColumn]:
         """Return every declared column; what failed is null."""
-        warm_up = WarmUp(split.starts)
-        features = []
-        columns = _joined(split, runs, self.columns)
-        for declaration, outcome in zip(self._declarations, outcomes, strict=False):
+        split = source.split
+        warm_up = WarmUp(split.lengths, source.before)
+        arrays: dict[str, pa.ChunkedArray] = {}
+        for declaration in self._declarations:
             for column, rows in declaration.warm_up.items():
-                array = feature_array(columns[column], warm_up.bitmap(rows))
-                if split.order is not None:
-                    # NOTE: warm-up is counted series by series, so it is written before the rows
-                    # go back to their places.
-                    sorted_rows = pl.DataFrame({column: array})
-                    array = feature_array(split.unsort(sorted_rows).to_series(), None)
-                features.append(FeatureColumn(feature_field(column, outcome), array))
-        return features
+                pieces = [] if execution is None else execution.values(column)
+                arrays[column] = feature_array(pieces, warm_up.bitmaps(rows, len(pieces)))
+        if split.order is not None and execution is not None:
+            # NOTE: warm-up is counted series by series, so it is written before the rows go back.
+            frame = split.unsort(pl.DataFrame(arrays))
+            arrays = {name: feature_array([frame[name]], [None]) for name in arrays}
+        return [
+            FeatureColumn(feature_field(column, outcome), arrays[column])
+            for declaration, outcome in zip(self._declarations, outcomes, strict=False)
+            for column in declaration.columns
+        ]
 
     def _announce(
         self,
@@ -345,33 +355,14 @@ def _as_sequence(providers: Any) -> Sequence[Any]:
     return list(providers)
 
 
-def _joined(
-    split: SeriesSplit, runs: Sequence[SeriesRun], columns: Sequence[str]
-) -> Mapping[str, pl.Series]:
-    """Return the features of all series, one series after another; what failed is null."""
-    if not runs:
-        return {name: pl.Series(name, [], dtype=pl.Float64) for name in columns}
-    parts = [
-        [_values(run, name, int(height)) for name in columns]
-        for run, height in zip(runs, split.lengths, strict=True)
-    ]
-    if len(parts) == 1:
-        return dict(zip(columns, parts[0], strict=True))
-    frames = [pl.DataFrame(part).cast(pl.Float64) for part in parts]
-    return pl.concat(frames, rechunk=True).to_dict(as_series=True)
-
-
-def _values(run: SeriesRun, column: str, height: int) -> pl.Series:
-    made = run.columns.get(column)
-    return pl.Series(column, pa.nulls(height, pa.float64())) if made is None else made
-
-
 def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
     failed = [run for run in runs if declaration.name in run.failures]
     status: Status = "ok"
     error = None
     if failed:
         status = "failed" if len(failed) == len(runs) else "partial"
+        if status == "failed" and all(declaration.name in run.short for run in failed):
+            status = "short_history"
         error = cause(failed[0].failures[declaration.name])
         if len(runs) > 1:
             error = f"in {len(failed)} of {len(runs)} series, the first {failed[0].key}: {error}"

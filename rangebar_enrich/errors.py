@@ -12,9 +12,11 @@
     │   ├── CompileError                    its expressions break the contract
     │   │   └── LookAheadError              an expression is proven to read later bars
     │   ├── RunError                        it failed while it computed
+    │   ├── ShortHistoryError               the history given does not fix its values
     │   ├── DependencyError                 a provider that it reads failed
     │   └── DiscoveryError                  it cannot be loaded, or two packages claim its name
     ├── HistoryError (ValueError)           history or a snapshot does not fit the enricher
+    │   └── NotHeldError                    an expression that no state can continue; carries `.reasons`
     └── StoreError (RuntimeError)           the database, or what was to be written
         ├── StoreConnectionError            it cannot be opened, reached or used any more
         ├── QueryError                      it refused or failed a statement; carries `.code`
@@ -29,7 +31,8 @@ line `Hint:` names an action.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 _MOST_LINES = 10
@@ -105,6 +108,10 @@ class RunError(ProviderError):
     """A provider failed while it computed."""
 
 
+class ShortHistoryError(ProviderError):
+    """The history given does not fix a provider's values."""
+
+
 class DependencyError(ProviderError):
     """A provider that this one reads failed, or they read each other in a circle."""
 
@@ -115,6 +122,23 @@ class DiscoveryError(ProviderError, ImportError):
 
 class HistoryError(RangebarEnrichError, ValueError):
     """History or a snapshot does not fit the enricher."""
+
+
+class NotHeldError(HistoryError):
+    """An expression depends on all history, and no state can continue it.
+
+    Attributes:
+        reasons: Column to why its expression cannot be continued.
+    """
+
+    reasons: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def of(cls, reasons: Mapping[str, str], text: str) -> Self:
+        """Build the error; the constructor stays one string, so it pickles."""
+        error = cls(text)
+        error.reasons = dict(reasons)
+        return error
 
 
 class StoreError(RangebarEnrichError, RuntimeError):

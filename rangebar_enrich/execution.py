@@ -8,66 +8,28 @@ that fails. A provider that failed so is kept apart in later runs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from functools import cached_property
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from rangebar_enrich.bars.names import SYMBOL, THRESHOLD
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich.bars.names import SCRATCH_PREFIX, SYMBOL, THRESHOLD
+from rangebar_enrich.bars.series import time_column
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import ProviderError, RunError
 from rangebar_enrich.pandas_shim import LegacyBars, run_legacy
-from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype
-from rangebar_enrich.plan.order import fail_dependants
-from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan, mended_column
-from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.plan.expressions import CompiledProvider
+from rangebar_enrich.plan.plan import LegacyStep, NativeStep
+from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(slots=True)
-class SeriesRun:
-    """One series on its way through its plan.
-
-    Attributes:
-        key: The series.
-        context: What its providers were told.
-        plan: What to run.
-        columns: Values computed so far, as the expressions gave them.
-        failures: Providers that failed in this series, and why.
-    """
-
-    key: SeriesKey
-    context: BarContext
-    plan: Plan
-    columns: dict[str, pl.Series] = field(default_factory=dict)
-    failures: dict[str, ProviderError] = field(default_factory=dict)
-
-    def fail(self, name: str, error: ProviderError) -> None:
-        """Record a failure, and those of the providers that need this one."""
-        self.failures[name] = error
-        fail_dependants(self.plan.needs, self.failures, set())
-
-    def take(self, provider: CompiledProvider, made: Mapping[str, pl.Series]) -> None:
-        """Keep a provider's columns; a dtype that its expressions did not promise fails it."""
-        if provider.name in self.failures:
-            return
-        for column in provider.exprs:
-            dtype = made[column].dtype
-            if dtype != pl.Float64 and not is_feature_dtype(dtype):
-                text = f"Provider '{provider.name}': '{column}' came out as {dtype}, not a number."
-                self.fail(provider.name, RunError.of(provider.name, text))
-                return
-        for column in provider.exprs:
-            self.columns[column] = made[column]
-
-    def mended(self, declaration: Declaration) -> list[pl.Series]:
-        """Return a provider's columns as later providers see them."""
-        raw = [self.columns[column] for column in declaration.columns]
-        exprs = [mended_column(name, rows) for name, rows in declaration.warm_up.items()]
-        return pl.DataFrame(raw).select(exprs).get_columns()
+_SHORT_SERIES = 4_000
+"""Mean rows a series below which many series run faster in one frame than each in its own."""
+_KEY = f"{SCRATCH_PREFIX}series"
 
 
 def _collect(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
@@ -102,24 +64,107 @@ class Execution:
         self._declarations = {made.name: made for made in declarations}
         self._suspects = suspects
         self._legacy: list[LegacyBars] | None = None
-        inputs = frozenset[str]().union(*(run.plan.inputs for run in runs))
-        self._frames = source.frames(inputs or list(source.bars.columns)[:1])
+        self._whole: dict[str, pl.Series] = {}
+
+    @cached_property
+    def _inputs(self) -> Collection[str]:
+        """Bar columns that native expressions read; one at least, since a frame needs rows."""
+        inputs = frozenset[str]().union(*(run.plan.inputs for run in self._runs))
+        return inputs or list(self._source.bars.columns)[:1]
+
+    @cached_property
+    def _frames(self) -> list[pl.DataFrame]:
+        return self._source.frames(self._inputs)
 
     def run(self) -> None:
         """Run every step of every series; results and failures stand in the series' runs."""
-        for run in self._runs:
+        for index, run in enumerate(self._runs):
             run.failures.update(run.plan.failures)
+            if self._source.history is not None and not self._source.history.is_complete:
+                run.check_history(self._source.before[index])
+            self._check_times(index)
         steps = max((len(run.plan.steps) for run in self._runs), default=0)
         for position in range(steps):
-            native: list[tuple[int, NativeStep]] = []
-            for index, run in enumerate(self._runs):
-                step = run.plan.steps[position] if position < len(run.plan.steps) else None
-                if isinstance(step, NativeStep):
-                    native.append((index, step))
-                elif isinstance(step, LegacyStep):
-                    self._run_legacy(index, step.declaration)
-            if native:
-                self._run_native(native)
+            self._run_step(position)
+
+    def values(self, column: str) -> list[pl.Series]:
+        """Return a column's values in every row of the table, sorted by series.
+
+        One piece for all series where they were computed together, else one for each; rows of
+        history are dropped, and what failed is null.
+        """
+        if column in self._whole:
+            return [self._whole[column]]
+        pieces = []
+        for run, before, height in zip(
+            self._runs, self._source.before, self._source.split.lengths, strict=True
+        ):
+            made = run.columns.get(column)
+            if made is None:
+                made = pl.Series(column, pa.nulls(int(height), pa.float64()))
+            elif before:
+                made = made.slice(before)
+            pieces.append(made)
+        return pieces
+
+    def _check_times(self, index: int) -> None:
+        """Fail the providers with windows over times that do not increase strictly."""
+        run = self._runs[index]
+        for name, columns in run.plan.times.items():
+            ties = sorted(column for column in columns if not self._increases(index, column))
+            if ties and name not in run.failures:
+                text = (
+                    f"Provider '{name}' has windows over '{ties[0]}', which does not increase"
+                    " strictly: equal times would let a window read later bars."
+                )
+                run.fail(name, RunError.of(name, text))
+
+    def _increases(self, index: int, column: str) -> bool:
+        if column == time_column(self._source.bars):
+            return self._source.times_increase or self._strictly(index, column)
+        return self._strictly(index, column)
+
+    def _strictly(self, index: int, column: str) -> bool:
+        values = self._frames[index][column].to_physical()
+        return values.null_count() == 0 and bool((values.diff().drop_nulls() > 0).all())
+
+    def _run_step(self, position: int) -> None:
+        native: list[tuple[int, NativeStep]] = []
+        for index, run in enumerate(self._runs):
+            step = run.plan.steps[position] if position < len(run.plan.steps) else None
+            if isinstance(step, NativeStep):
+                native.append((index, step))
+            elif isinstance(step, LegacyStep):
+                self._run_legacy(index, step.declaration)
+        if native and not self._run_grouped(native):
+            self._run_native(native)
+
+    def _run_grouped(self, work: Sequence[tuple[int, NativeStep]]) -> bool:
+        """Run one step of many short series in one frame; return whether that was possible."""
+        step, split = work[0][1], self._source.split
+        plan = self._runs[work[0][0]].plan
+        if (
+            len(work) < 2
+            or len(work) != len(self._runs)
+            or any(run.plan is not plan for run in self._runs)
+            or len(plan.steps) > 1
+            or split.starts[-1] > _SHORT_SERIES * len(work)
+            or self._source.history is not None
+            or step.names & self._suspects
+            or any(run.failures.keys() & step.names for run in self._runs)
+            or not step.is_groupable
+        ):
+            return False
+        keys = np.repeat(np.arange(len(work), dtype=np.uint32), split.lengths)
+        frame = split.sort(self._source.bars.to_polars(self._inputs))
+        frame = frame.with_columns(pl.Series(_KEY, keys).set_sorted())
+        try:
+            made = _collect([step.apply_within(frame.lazy(), _KEY)])[0]
+        except ISOLATED:
+            # NOTE: the series then run one by one, which finds out whose fault it was.
+            return False
+        self._whole.update(made.to_dict(as_series=True))
+        return True
 
     def _made_by(self, index: int, names: Collection[str]) -> list[pl.Series]:
         """Return the columns that those of `names` which succeeded made, as readers see them."""

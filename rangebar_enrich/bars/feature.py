@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -38,34 +39,56 @@ class FeatureColumn:
 
 
 class WarmUp:
-    """Which rows of a table lie after the warm-up of their series, as bitmaps.
+    """Which rows of sorted series lie after their warm-up, as bitmaps.
 
     Args:
-        starts: First row of each series, and the number of rows at the end.
-        before: Rows of each series that came before the table's first (its history).
+        lengths: Rows of each series.
+        before: Rows of each series that came before these (its history).
     """
 
-    def __init__(self, starts: npt.NDArray[np.int64], before: Sequence[int] | None = None) -> None:
-        self._starts = starts
-        self._before = [0] * (len(starts) - 1) if before is None else list(before)
-        self._bitmaps: dict[int, Bitmap | None] = {}
+    def __init__(self, lengths: npt.NDArray[np.int64], before: Sequence[int]) -> None:
+        self._lengths = lengths
+        self._before = np.asarray(before, dtype=np.int64)
+        self._pieces: dict[tuple[int, int], list[Bitmap | None]] = {}
 
-    def bitmap(self, rows: int) -> Bitmap | None:
-        """Return the bits of a warm-up of `rows` rows, or `None` where every row is valid."""
-        if rows not in self._bitmaps:
-            self._bitmaps[rows] = self._make(rows)
-        return self._bitmaps[rows]
+    def bitmaps(self, rows: int, pieces: int) -> list[Bitmap | None]:
+        """Return the bits of a warm-up of `rows` rows, `None` where every row is valid.
 
-    def _make(self, rows: int) -> Bitmap | None:
-        height = int(self._starts[-1])
-        lengths = np.diff(self._starts)
-        masked = np.clip(rows - np.asarray(self._before, dtype=np.int64), 0, lengths)
+        Args:
+            rows: The warm-up.
+            pieces: 1 for one bitmap over all series, else one for each.
+        """
+        key = (rows, pieces)
+        if key not in self._pieces:
+            masked = np.clip(rows - self._before, 0, self._lengths)
+            if pieces == len(self._lengths):
+                made = [
+                    prefix_bitmap(int(length), int(count))
+                    for length, count in zip(self._lengths, masked, strict=True)
+                ]
+            else:
+                made = [self._joint(masked)]
+            self._pieces[key] = made
+        return self._pieces[key]
+
+    def _joint(self, masked: npt.NDArray[np.int64]) -> Bitmap | None:
         if not masked.any():
             return None
-        valid = np.ones(height, dtype=bool)
-        for start, count in zip(self._starts[:-1], masked, strict=True):
-            valid[start : start + count] = False
-        return np.packbits(valid, bitorder="little")
+        starts = np.cumsum(self._lengths) - self._lengths
+        row = np.arange(int(self._lengths.sum())) - np.repeat(starts, self._lengths)
+        return np.packbits(row >= np.repeat(masked, self._lengths), bitorder="little")
+
+
+@lru_cache(maxsize=256)
+def prefix_bitmap(length: int, masked: int) -> Bitmap | None:
+    """Return `length` bits of which the first `masked` are 0, or `None` for none of them."""
+    if not masked:
+        return None
+    valid = np.ones(length, dtype=bool)
+    valid[:masked] = False
+    bits = np.packbits(valid, bitorder="little")
+    bits.flags.writeable = False
+    return bits
 
 
 def _bits(buffer: pa.Buffer, offset: int, length: int) -> Bitmap:
@@ -85,33 +108,33 @@ def _without_nan(values: npt.NDArray[np.float64]) -> Bitmap | None:
     return np.packbits(~np.isnan(values), bitorder="little")
 
 
-def feature_array(series: pl.Series, warm_up: Bitmap | None) -> pa.ChunkedArray:
-    """Return a computed series as a float64 Arrow column.
+def feature_array(pieces: Sequence[pl.Series], warm_up: Sequence[Bitmap | None]) -> pa.ChunkedArray:
+    """Return computed values as a float64 Arrow column, a chunk for each piece.
 
     Args:
-        series: Numeric or boolean values, one a bar.
-        warm_up: Bits of the rows after the warm-up, or `None` for all of them.
+        pieces: Numeric or boolean values, one a bar.
+        warm_up: For each piece the bits of the rows after the warm-up, or `None` for all rows.
 
     Returns:
-        The values, null where the series is null or NaN or in the warm-up; ±inf is kept.
+        The values, null where a piece is null or NaN or in the warm-up; ±inf is kept.
     """
+    chunks = [_chunk(*pair) for pair in zip(pieces, warm_up, strict=True) if len(pair[0])]
+    return pa.chunked_array(chunks, type=pa.float64())
+
+
+def _chunk(series: pl.Series, warm_up: Bitmap | None) -> pa.Array:
     if series.dtype != pl.Float64:
         series = series.cast(pl.Float64)
-    length = len(series)
-    if length == 0:
-        return pa.chunked_array([], type=pa.float64())
     if series.n_chunks() > 1:
         series = series.rechunk()
-    column = pa.chunked_array(series)
-    array = column.chunk(0)
+    array, length = pa.chunked_array(series).chunk(0), len(series)
     validity, data = array.buffers()
     values = np.frombuffer(data, dtype=np.float64, count=array.offset + length)[array.offset :]
     masks = [mask for mask in (warm_up, _without_nan(values)) if mask is not None]
     if not masks:
-        return column
+        return array
     if validity is not None:
         masks.append(_bits(validity, array.offset, length))
     bits = np.bitwise_and.reduce(masks) if len(masks) > 1 else masks[0]
     kept = data.slice(array.offset * 8, length * 8)
-    made = pa.Array.from_buffers(pa.float64(), length, [pa.py_buffer(bits), kept])
-    return pa.chunked_array([made])
+    return pa.Array.from_buffers(pa.float64(), length, [pa.py_buffer(bits), kept])

@@ -171,24 +171,29 @@ def _runs(
 ) -> tuple[list[dict[str, Any]], npt.NDArray[np.int64], npt.NDArray[np.uint32] | None]:
     """Return the distinct keys, where each one's rows start, and the sorting order if needed."""
     names = frame.columns
-    text = [name for name in (SYMBOL, MODE) if name in names]
-    frame = frame.with_columns(pl.col(text).cast(pl.String)).with_columns(
-        pl.col(name).fill_null(value)
-        for name, value in fill.items()
-        if name in names and value is not None
+    gaps = [name for name in fill if name in names and frame[name].null_count()]
+    frame = frame.with_columns(
+        pl.col(name).fill_null(fill[name]) for name in gaps if fill[name] is not None
     )
-    changes = frame.select(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1))))
-    edges = changes.to_series().fill_null(value=True).arg_true().to_numpy().astype(np.int64)
+    changes = frame.select(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1)))).to_series()
+    edges = changes.fill_null(value=True).arg_true().to_numpy().astype(np.int64)
     if not len(edges) or edges[0] != 0:
+        # NOTE: the first row has nothing before it; a null there looks like no change.
         edges = np.concatenate([np.zeros(1, dtype=np.int64), edges])
     heads = frame[edges]
     if not heads.is_duplicated().any():
-        return heads.rows(named=True), np.append(edges, frame.height), None
+        return _key_rows(heads), np.append(edges, frame.height), None
     grouped = frame.with_row_index(_ROW).group_by(names, maintain_order=True).agg(pl.col(_ROW))
     order = grouped[_ROW].explode().to_numpy()
     lengths = grouped[_ROW].list.len().to_numpy().astype(np.int64)
     starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    return grouped.drop(_ROW).rows(named=True), starts, order
+    return _key_rows(grouped.drop(_ROW)), starts, order
+
+
+def _key_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return keys as plain values; symbols and modes may be dictionary-encoded."""
+    text = [name for name in (SYMBOL, MODE) if name in frame.columns]
+    return frame.with_columns(pl.col(text).cast(pl.String)).rows(named=True)
 
 
 def time_column(bars: BarTable) -> str | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import inf
 from typing import Any
 
 import polars as pl
@@ -13,9 +15,10 @@ from rangebar_enrich import tree
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import CompileError, message
 from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.reach import Reach
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CompiledProvider:
     """A native provider's expressions for one context, proven to keep the contract's form.
 
@@ -23,13 +26,49 @@ class CompiledProvider:
         declaration: The provider.
         exprs: One aliased expression for each declared column, in declared order.
         reads: Every column that they read.
-        has_udf: Whether a Python function runs inside them.
+        reaches: How far each reads back and ahead; filled in once the order is known.
     """
 
     declaration: Declaration
     exprs: Mapping[str, pl.Expr]
     reads: frozenset[str]
-    has_udf: bool
+    reaches: Mapping[str, Reach] = field(default_factory=dict)
+
+    @cached_property
+    def has_udf(self) -> bool:
+        """Whether a Python function or a plugin may run inside its expressions."""
+        trees = [reach.tree for reach in self.reaches.values()]
+        return any(node is None or tree.has_udf(node) for node in trees)
+
+    @cached_property
+    def times(self) -> frozenset[str]:
+        """Columns that must increase strictly, or windows over time would look ahead."""
+        return frozenset().union(*(reach.times for reach in self.reaches.values()))
+
+    @property
+    def fixed_by(self) -> int | None:
+        """How many earlier bars fix every value, or `None` where only the whole series does."""
+        counts = [self._fixed_by(column) for column in self.exprs]
+        return None if None in counts else max(count for count in counts if count is not None)
+
+    def _fixed_by(self, column: str) -> int | None:
+        """Return how many earlier bars fix a column: derived where it can be, else declared."""
+        past = self.reaches[column].past
+        known = self.declaration.lookback if past == inf else int(past)
+        return None if known is None else max(known, self.declaration.warm_up[column])
+
+    def shown_reach(self, column: str) -> Reach:
+        """Return the reach of a column as its readers see it: warm-up and declaration included."""
+        reach, fixed = self.reaches[column], self._fixed_by(column)
+        if fixed is None:
+            return reach
+        declared = reach.past == inf
+        return replace(
+            reach,
+            past=fixed,
+            future=0 if declared and reach.opaque else reach.future,
+            opaque=False if declared else reach.opaque,
+        )
 
     @property
     def name(self) -> str:
@@ -38,30 +77,30 @@ class CompiledProvider:
 
 
 def compile_provider(
-    declaration: Declaration, context: BarContext, others: Mapping[str, str]
+    declaration: Declaration,
+    exprs: Mapping[str, pl.Expr],
+    context: BarContext,
+    others: Mapping[str, str],
 ) -> CompiledProvider:
-    """Ask a provider for its expressions and check them.
+    """Check a provider's expressions against what they may read and must give.
 
     Args:
         declaration: The provider.
+        exprs: Its expressions, from `named_expressions`.
         context: What it may know of the bars.
         others: Columns of the other providers, and who makes them.
 
     Returns:
-        Its expressions, checked by name, number, input columns, length and dtype.
+        Its expressions, checked by input columns and dtype; `proof.prove` does the rest.
 
     Raises:
         CompileError: They break the contract; every broken column is named.
     """
-    exprs = _named_expressions(declaration, context)
     reads = frozenset(name for expr in exprs.values() for name in expr.meta.root_names())
     known = {**context.columns, **dict.fromkeys(others, pl.Float64())}
-    _refuse(declaration, _column_faults(exprs, known, declaration))
-    _refuse(declaration, _length_faults(exprs))
-    _refuse(declaration, _dtype_faults(exprs, known))
-    nodes = [tree.decode(expr) for expr in exprs.values()]
-    has_udf = any(node is None or tree.has_udf(node) for node in nodes)
-    return CompiledProvider(declaration, exprs, reads, has_udf)
+    refuse(declaration, _column_faults(exprs, known, declaration))
+    refuse(declaration, _dtype_faults(exprs, known))
+    return CompiledProvider(declaration, exprs, reads)
 
 
 def check_requires(declaration: Declaration, known: Collection[str]) -> None:
@@ -72,17 +111,25 @@ def check_requires(declaration: Declaration, known: Collection[str]) -> None:
     """
     absent = [name for name in declaration.requires or () if name not in known]
     faults = [f"'requires': column '{name}' is not there and nobody makes it" for name in absent]
-    _refuse(declaration, faults)
+    refuse(declaration, faults)
 
 
-def _refuse(declaration: Declaration, faults: Sequence[str], hint: str | None = None) -> None:
+def refuse(declaration: Declaration, faults: Sequence[str], hint: str | None = None) -> None:
+    """Raise one error for all faults of a provider, if there are any."""
     if faults:
         head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
         raise CompileError.of(declaration.name, message(head, faults, hint))
 
 
-def _named_expressions(declaration: Declaration, context: BarContext) -> dict[str, pl.Expr]:
-    """Return the provider's expressions in declared order, each with its column's name."""
+def named_expressions(declaration: Declaration, context: BarContext) -> dict[str, pl.Expr]:
+    """Ask a provider for its expressions.
+
+    Returns:
+        They in declared order, each with its column's name.
+
+    Raises:
+        CompileError: It raised, or what it gave is not one expression for each column.
+    """
     try:
         made = declaration.provider.expressions(context)
         pairs = _pairs(made)
@@ -91,12 +138,12 @@ def _named_expressions(declaration: Declaration, context: BarContext) -> dict[st
         raise CompileError.of(declaration.name, msg) from error
     if pairs is None:
         got = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
-        _refuse(
+        refuse(
             declaration,
             [f"expressions() returned {got}, expected a list of pl.Expr or a mapping to them"],
         )
     named, faults = _by_name(pairs or [])
-    _refuse(declaration, faults + _name_faults(declaration, [name for name, _ in named]))
+    refuse(declaration, faults + _name_faults(declaration, [name for name, _ in named]))
     exprs = dict(named)
     return {column: exprs[column] for column in declaration.columns}
 
@@ -157,32 +204,6 @@ def _column_faults(
                 reason = f"did you mean '{close[0]}'?" if close else "it is not in the bars"
             faults.append(f"'{column}': reads unknown column '{name}' ({reason})")
     return faults
-
-
-def _length_faults(exprs: Mapping[str, pl.Expr]) -> list[str]:
-    faults = []
-    for column, expr in exprs.items():
-        if _fact(expr.meta.is_scalar) and not expr.meta.is_literal():
-            faults.append(
-                f"'{column}': gives one value for the whole table, not one a bar;"
-                " it would be repeated in every row"
-            )
-        elif _fact(expr.meta.is_scalar) is False and keeps_rows(expr) is False:
-            faults.append(f"'{column}': does not give one value a bar")
-    return faults
-
-
-def _fact(question: Callable[[], bool]) -> bool | None:
-    """Return what Polars knows of an expression, `None` where it needs the data to tell."""
-    try:
-        return question()
-    except pl.exceptions.PolarsError:
-        return None
-
-
-def keeps_rows(expr: pl.Expr) -> bool | None:
-    """Return whether an expression gives one value a row."""
-    return _fact(expr.meta.is_length_preserving)
 
 
 def _dtype_faults(exprs: Mapping[str, pl.Expr], known: Mapping[str, Any]) -> list[str]:

@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 import polars as pl
 
 from rangebar_enrich.declaration import Declaration, Kind
 from rangebar_enrich.errors import ProviderError
-from rangebar_enrich.plan.expressions import CompiledProvider, check_requires, compile_provider
-from rangebar_enrich.plan.order import find_order
+from rangebar_enrich.plan.expressions import (
+    CompiledProvider,
+    check_requires,
+    compile_provider,
+    named_expressions,
+)
+from rangebar_enrich.plan.grouping import is_groupable
+from rangebar_enrich.plan.order import Order, fail_dependants, find_order
+from rangebar_enrich.plan.proof import prove
 from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS, Sharing, share
 from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.reach import Reach
 
 
 @dataclass(frozen=True)
@@ -70,38 +79,61 @@ class NativeStep:
             self._subsets[dropped] = step
         return self._subsets[dropped]
 
+    @cached_property
+    def is_groupable(self) -> bool:
+        """Whether all expressions surely mean the same within `over` as on a series alone."""
+        trees = (reach.tree for one in self.providers for reach in one.reaches.values())
+        return all(node is not None and is_groupable(node) for node in trees)
+
     def apply(self, bars: pl.LazyFrame, rows: int) -> pl.LazyFrame:
-        """Return every column of the step as a lazy plan over `bars`.
+        """Return every column of the step as a lazy plan over the bars of one series.
 
         Args:
             bars: The bar columns, and the columns of other steps, that the expressions read.
             rows: Number of bars, by which it is decided whether shared parts pay.
         """
-        for position, stage in enumerate(self.stages):
-            if rows >= WORTH_FROM_ROWS:
-                sharing = self.sharing[position]
-                for parts in sharing.stages:
-                    bars = bars.with_columns([part.expr for part in parts])
-                bars = bars.with_columns(sharing.exprs.values())
-            else:
-                bars = bars.with_columns([expr for one in stage for expr in one.exprs.values()])
-            mended = self._mended[position]
-            if mended:
-                bars = bars.with_columns(mended)
+        for exprs in self._shared if rows >= WORTH_FROM_ROWS else self._flat:
+            bars = bars.with_columns(exprs)
+        return bars.select(self.columns)
+
+    def apply_within(self, bars: pl.LazyFrame, key: str) -> pl.LazyFrame:
+        """Return every column of the step over many series at once.
+
+        Args:
+            bars: As for `apply`; the rows of a series are next to each other.
+            key: Column that tells the series apart.
+        """
+        for exprs in self._shared:
+            bars = bars.with_columns(expr.over(key, mapping_strategy="explode") for expr in exprs)
         return bars.select(self.columns)
 
     @cached_property
-    def _mended(self) -> tuple[list[pl.Expr], ...]:
-        """Expressions that mend, after each stage, what others read of it."""
-        return tuple(
-            [
-                mended_column(column, one.declaration.warm_up[column])
-                for one in stage
-                for column in one.exprs
-                if column in self.shown
-            ]
-            for stage in self.stages
-        )
+    def _flat(self) -> tuple[list[pl.Expr], ...]:
+        """The stages as the providers wrote them, each followed by what mends it."""
+        made = []
+        for position, stage in enumerate(self.stages):
+            made.append([expr for one in stage for expr in one.exprs.values()])
+            made.append(self._mending(position))
+        return tuple(exprs for exprs in made if exprs)
+
+    @cached_property
+    def _shared(self) -> tuple[list[pl.Expr], ...]:
+        """The stages with shared parts computed before them."""
+        made = []
+        for position, sharing in enumerate(self.sharing):
+            made += [[part.expr for part in parts] for parts in sharing.stages]
+            made.append(list(sharing.exprs.values()))
+            made.append(self._mending(position))
+        return tuple(exprs for exprs in made if exprs)
+
+    def _mending(self, position: int) -> list[pl.Expr]:
+        """Return the expressions that mend, after a stage, what others read of it."""
+        return [
+            mended_column(column, one.declaration.warm_up[column])
+            for one in self.stages[position]
+            for column in one.exprs
+            if column in self.shown
+        ]
 
 
 @dataclass(frozen=True)
@@ -124,12 +156,26 @@ class Plan:
         failures: Providers that cannot run, and why.
         needs: Providers whose columns a provider cannot do without.
         inputs: Bar columns that native expressions read.
+        fixed_by: How many earlier bars fix each provider's values, `None` where no number does.
+        times: Columns that must increase strictly for a provider's windows over time.
     """
 
     steps: tuple[NativeStep | LegacyStep, ...]
     failures: Mapping[str, ProviderError]
     needs: Mapping[str, frozenset[str]]
     inputs: frozenset[str]
+    fixed_by: Mapping[str, int | None]
+    times: Mapping[str, frozenset[str]]
+
+    def has_exprs(self, exprs: Mapping[str, Mapping[str, pl.Expr]]) -> bool:
+        """Return whether `exprs` are what this plan runs; a Python function equals no other."""
+        steps = [step for step in self.steps if isinstance(step, NativeStep)]
+        own = {one.name: one for step in steps for one in step.providers}
+        return own.keys() == exprs.keys() and all(
+            not one.has_udf
+            and all(one.exprs[column].meta.eq(expr) for column, expr in exprs[name].items())
+            for name, one in own.items()
+        )
 
 
 def mended_column(column: str, warm_up: int) -> pl.Expr:
@@ -140,35 +186,101 @@ def mended_column(column: str, warm_up: int) -> pl.Expr:
     return value.alias(column)
 
 
-def make_plan(declarations: Sequence[Declaration], context: BarContext) -> Plan:
+def make_plan(
+    declarations: Sequence[Declaration], context: BarContext, *, similar: Plan | None = None
+) -> Plan:
     """Compile and order providers for one context.
 
     A provider that breaks the contract is in `failures`, as is each that needs it.
+
+    Args:
+        declarations: The providers, in output order.
+        context: What they may know of the bars.
+        similar: A plan for the same columns and another context; it is returned where all
+            expressions are equal to its own.
     """
     owners = {column: made.name for made in declarations for column in made.columns}
     compiled: dict[str, CompiledProvider] = {}
     failures: dict[str, ProviderError] = {}
+    exprs: dict[str, dict[str, pl.Expr]] = {}
     reads: dict[str, frozenset[str]] = {}
+    for made in declarations:
+        if made.kind is Kind.NATIVE:
+            try:
+                exprs[made.name] = named_expressions(made, context)
+            except ProviderError as error:
+                failures[made.name] = error
+    if similar is not None and not failures and similar.has_exprs(exprs):
+        return similar
     for made in declarations:
         reads[made.name] = frozenset(made.requires or ())
         others = {column: owner for column, owner in owners.items() if owner != made.name}
         try:
             check_requires(made, context.columns.keys() | others.keys())
-            if made.kind is Kind.NATIVE:
-                compiled[made.name] = compile_provider(made, context, others)
+            if made.name in exprs:
+                compiled[made.name] = compile_provider(made, exprs[made.name], context, others)
                 reads[made.name] |= compiled[made.name].reads
         except ProviderError as error:
             failures[made.name] = error
     order = find_order(declarations, reads, owners, failures)
+    failures |= order.failures
+    schema = {**context.columns, **dict.fromkeys(owners, pl.Float64())}
     by_name = {made.name: made for made in declarations}
-    steps = _steps(order.groups, compiled, by_name, frozenset().union(*reads.values()))
-    inputs = [one.reads for step in steps if isinstance(step, NativeStep) for one in step.providers]
+    _prove_all(order, compiled, failures, schema, by_name)
+    fail_dependants(order.needs, failures, set())
+    groups = [
+        (kind, tuple(name for name in names if name not in failures))
+        for kind, names in order.groups
+    ]
+    steps = _steps(groups, compiled, by_name, frozenset().union(*reads.values()))
+    running = [one for step in steps if isinstance(step, NativeStep) for one in step.providers]
     return Plan(
         steps=steps,
-        failures={**failures, **order.failures},
+        failures=failures,
         needs=order.needs,
-        inputs=frozenset().union(*inputs) & context.columns.keys(),
+        inputs=frozenset().union(*(one.reads for one in running)) & context.columns.keys(),
+        fixed_by={
+            made.name: compiled[made.name].fixed_by if made.kind is Kind.NATIVE else _declared(made)
+            for made in declarations
+            if made.name not in failures
+        },
+        times={one.name: one.times for one in running if one.times},
     )
+
+
+def _declared(made: Declaration) -> int | None:
+    """Return how many earlier bars fix a legacy provider's values, by its own declaration."""
+    return None if made.lookback is None else max(made.lookback, made.min_bars)
+
+
+def _declared_reach(made: Declaration) -> dict[str, Reach]:
+    """Return what readers of a legacy provider's columns may take for granted."""
+    fixed = _declared(made)
+    reach = Reach(inf, inf, opaque=True) if fixed is None else Reach(past=fixed)
+    return dict.fromkeys(made.columns, reach)
+
+
+def _prove_all(
+    order: Order,
+    compiled: dict[str, CompiledProvider],
+    failures: dict[str, ProviderError],
+    schema: Mapping[str, pl.DataType],
+    declarations: Mapping[str, Declaration],
+) -> None:
+    """Prove providers in order, so that each knows the reach of the columns it reads."""
+    known: dict[str, Reach] = {}
+    for kind, names in order.groups:
+        for name in names:
+            if kind is Kind.LEGACY:
+                known |= _declared_reach(declarations[name])
+            if kind is Kind.LEGACY or order.needs[name] & failures.keys():
+                continue
+            try:
+                made = compiled[name] = prove(compiled[name], known, schema)
+            except ProviderError as error:
+                failures[name] = error
+            else:
+                known |= {column: made.shown_reach(column) for column in made.exprs}
 
 
 def _steps(
@@ -182,7 +294,8 @@ def _steps(
     stages: list[tuple[CompiledProvider, ...]] = []
     for kind, names in [*groups, (Kind.LEGACY, ())]:
         if kind is Kind.NATIVE:
-            stages.append(tuple(compiled[name] for name in names))
+            if names:
+                stages.append(tuple(compiled[name] for name in names))
             continue
         if stages:
             columns = {column for stage in stages for one in stage for column in one.exprs}

@@ -1,0 +1,94 @@
+"""What is proven of a provider's expressions: their length, and that they do not look ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from rangebar_enrich.bars.names import SCRATCH_PREFIX
+from rangebar_enrich.declaration import ISOLATED
+from rangebar_enrich.errors import LookAheadError, message
+from rangebar_enrich.plan.expressions import CompiledProvider, refuse
+from rangebar_enrich.reach import Reach, reaches_of
+
+_GROUP = f"{SCRATCH_PREFIX}group"
+
+
+def prove(
+    compiled: CompiledProvider, known: Mapping[str, Reach], schema: Mapping[str, pl.DataType]
+) -> CompiledProvider:
+    """Derive how far each expression reads, and refuse what breaks the contract by it.
+
+    Args:
+        compiled: A provider whose expressions are well formed.
+        known: Reach of the columns that other providers make.
+        schema: Dtypes of everything that the expressions read.
+
+    Returns:
+        The provider with its reaches.
+
+    Raises:
+        CompileError: An expression does not give one value a bar.
+        LookAheadError: A witness proves that an expression reads later bars.
+    """
+    reaches = reaches_of(compiled.exprs, known=known, schema=schema)
+    declaration = compiled.declaration
+    lengths = (
+        _length_fault(column, expr, reaches[column], schema)
+        for column, expr in compiled.exprs.items()
+    )
+    refuse(declaration, [fault for fault in lengths if fault is not None])
+    ahead = {name: reach for name, reach in reaches.items() if reach.is_causal is False}
+    if ahead:
+        head = f"Provider '{declaration.name}' {declaration.version}: {len(ahead)} look(s) ahead:"
+        text = message(head, [_look_ahead(name, reach) for name, reach in ahead.items()])
+        raise LookAheadError.of(declaration.name, text)
+    reads = compiled.reads.union(*(reach.columns for reach in reaches.values()))
+    return replace(compiled, reaches=reaches, reads=reads)
+
+
+def _look_ahead(column: str, reach: Reach) -> str:
+    told = [f"'{column}': {'; '.join(reach.reasons)}", f"in `{reach.offender}`"]
+    if reach.witness is not None:
+        told.append(f"proof: {reach.witness}")
+    if reach.hint:
+        told.append(f"hint: {reach.hint}")
+    return "; ".join(told)
+
+
+def _length_fault(
+    column: str, expr: pl.Expr, reach: Reach, schema: Mapping[str, pl.DataType]
+) -> str | None:
+    is_scalar = _fact(expr.meta.is_scalar)
+    if is_scalar is None:
+        is_scalar = _is_scalar_over(pl.LazyFrame(schema=dict(schema)), column, expr)
+    if is_scalar and not expr.meta.is_literal(allow_aliasing=True):
+        return (
+            f"'{column}': gives one value for the whole table, not one a bar;"
+            " it would be repeated in every row"
+        )
+    if reach.keeps_rows is False:
+        return f"'{column}': does not give one value a bar"
+    return None
+
+
+def _fact(question: Callable[[], bool]) -> bool | None:
+    """Return what Polars knows of an expression, `None` where it needs the data to tell."""
+    try:
+        return question()
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _is_scalar_over(frame: pl.LazyFrame, column: str, expr: pl.Expr) -> bool | None:
+    """Return whether an expression gives one value, where only the dtypes of its input tell."""
+    # NOTE: meta.is_scalar raises for a Python function that reads a column. In an aggregation
+    # rows become a list, and what is one value already keeps its dtype.
+    try:
+        plain = frame.select(expr).collect_schema()[column]
+        grouped = frame.group_by(pl.lit(0).alias(_GROUP)).agg(expr).collect_schema()[column]
+    except ISOLATED:
+        return None
+    return plain == grouped
