@@ -64,6 +64,7 @@ def build_app() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",  # a paragraph of a docstring is reflowed
     )
     import_module(f"{__name__}.options").register(app)
     for name in COMMANDS:

@@ -97,7 +97,7 @@ def _add_feature(figure: Any, bars: pa.Table, feature: _Feature, *, row: int, co
     from plotly import graph_objects as go
 
     figure.add_trace(
-        go.Scattergl(
+        go.Scatter(
             x=list(range(bars.num_rows)),
             y=bars.column(feature.column).to_numpy(),
             mode="lines",

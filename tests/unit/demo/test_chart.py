@@ -54,9 +54,9 @@ def test_write_chart_draws_bars_and_every_feature(draw):
     figure, _ = draw()
     assert [trace.type for trace in figure.data] == [
         "candlestick",
-        "scattergl",
-        "scattergl",
-        "scattergl",
+        "scatter",
+        "scatter",
+        "scatter",
     ]
     assert [trace.name for trace in figure.data[1:]] == ["trend_a", "trend_b", "bad_c"]
     assert figure.data[0].text[0] == "closed 2024-01-08 00:00:00 UTC"
