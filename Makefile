@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := rangebar_enrich tests benches examples
+BENCH   := $(BIN)/python -m pytest benches --benchmark-only --benchmark-columns=min,median,iqr,rounds --benchmark-sort=name --quiet
+WITH    ?= baseline
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types pytest bench fmt clean
+.PHONY: help install demo test lint types pytest bench bench-quick bench-compare bench-readme fmt clean
 
 help:  ## List targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -35,8 +37,17 @@ lint: $(STAMP)  ## ruff: rules and formatting
 types: $(STAMP)  ## mypy --strict
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## Measure, side by side, and print the ratios
-	$(BIN)/python -m pytest benches --benchmark-only
+bench: $(STAMP)  ## Measure side by side, in turns; table, JSON and charts (under 20 minutes)
+	$(BENCH) --bench-profile=full $(ARGS)
+
+bench-quick: $(STAMP)  ## The same at small sizes (under 3 minutes)
+	$(BENCH) --bench-profile=quick $(ARGS)
+
+bench-compare: $(STAMP)  ## Hold the latest run against a stored one: make bench-compare WITH=baseline
+	$(BIN)/python -m benches compare $(WITH)
+
+bench-readme: $(STAMP)  ## Write a stored run's table into README.md: make bench-readme WITH=baseline
+	$(BIN)/python -m benches readme $(WITH)
 
 fmt: $(STAMP)  ## Format and mend what ruff can mend
 	$(BIN)/ruff check --fix $(SOURCES)

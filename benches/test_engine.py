@@ -1,0 +1,16 @@
+"""Enrichment, live bars, the shim: contenders timed in turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from benches.clock import CLOCK
+
+STAGES = {"engine", "live", "shim"}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.benchmark(timer=CLOCK)
+def test_engine(case, contender, bench_session, benchmark):
+    workload, rows = case
+    CLOCK.record(benchmark, workload, bench_session.lanes(workload, rows), contender)

@@ -1,0 +1,18 @@
+"""Every workload, in the order of the report."""
+
+from __future__ import annotations
+
+from benches.contest import Workload
+from benches.workloads import alpha158, failures, indicators, large, live, series, store
+
+ALL: tuple[Workload, ...] = (
+    *indicators.WORKLOADS,
+    *alpha158.WORKLOADS,
+    *live.WORKLOADS,
+    *series.WORKLOADS,
+    *store.WORKLOADS,
+    *large.WORKLOADS,
+    *failures.WORKLOADS,
+)
+
+BY_KEY = {workload.key: workload for workload in ALL}
