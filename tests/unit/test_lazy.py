@@ -60,6 +60,8 @@ def test_lazy_equals_eager_within_each_series(make_bars, momentum, half_range, n
     actual = rbe.enrich_bars(frame.lazy(), providers=providers).collect(engine="in-memory")
 
     assert_frame_equal(actual, rbe.enrich_bars(frame, providers=providers), rel_tol=1e-12)
+    assert actual["many_sum"].null_count() == 4 * len(tables)
+    assert actual["many_nan"].null_count() == actual.height
 
 
 def test_lazy_replaces_own_old_columns(bars, momentum):
