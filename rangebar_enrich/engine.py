@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
+from rangebar_enrich.bars.names import BUILDER_COLUMNS
 from rangebar_enrich.bars.series import (
     SeriesKey,
     SeriesSplit,
@@ -33,6 +34,7 @@ from rangebar_enrich.bars.series import (
 from rangebar_enrich.declaration import Declaration, Kind, Rejection, cause, declare_all
 from rangebar_enrich.errors import ProviderError, UnsupportedBarsError, message
 from rangebar_enrich.execution import Execution
+from rangebar_enrich.explanation import explain_plan, fixed_by
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.loader import Discovery, discover
@@ -90,6 +92,51 @@ class Enricher:
     def columns(self) -> tuple[str, ...]:
         """Feature columns, in the order in which they are appended."""
         return tuple(column for made in self._declarations for column in made.columns)
+
+    @property
+    def history_bars(self) -> int | None:
+        """How many earlier bars fix every value: the larger of lookback and warm-up.
+
+        `None` where a provider's values depend on the whole series and it declares no `lookback`.
+        Counted for the bars seen last, or for the Rust builder's columns before any were seen.
+        """
+        return fixed_by(self._latest())
+
+    def explain(
+        self,
+        bars: Any = None,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+    ) -> str:
+        """Return the plan in words: steps, reach of each feature, shared parts, failures.
+
+        Args:
+            bars: Bars to plan for; only names and dtypes of columns, and the first series, are
+                looked at. `None`: the columns that the Rust builder emits.
+            symbol: As for `run`.
+            threshold_decimal_bps: As for `run`.
+
+        Raises:
+            BarsError: The bars break a rule.
+        """
+        key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps))
+        dtypes = BUILDER_COLUMNS
+        if bars is not None:
+            table = read_bars(bars)
+            split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
+            key, dtypes = split.keys[0], table.dtypes
+        visible = {name: dtype for name, dtype in dtypes.items() if name not in self._own}
+        context = BarContext(key.symbol, key.threshold_decimal_bps, visible)
+        plan = self._plan(tuple(visible.items()), context)
+        return explain_plan(plan, self._declarations, self._rejections, context)
+
+    def _latest(self) -> Plan:
+        """Return the plan made last, or one for the Rust builder's columns."""
+        if not self._last:
+            visible = {n: dtype for n, dtype in BUILDER_COLUMNS.items() if n not in self._own}
+            return make_plan(self._declarations, BarContext(columns=visible))
+        return next(reversed(self._last.values()))
 
     @property
     def is_empty(self) -> bool:
@@ -309,6 +356,7 @@ def enrich_bars(
     threshold_decimal_bps: int | None = None,
     *,
     providers: Sequence[Any] | None = None,
+    history: Any = None,
     on_error: OnError = "null",
 ) -> Any:
     """Add every provider's features to `bars`, and return bars of the same kind.
@@ -321,6 +369,9 @@ def enrich_bars(
         symbol: Symbol of all bars; found in the bars where it is `None`.
         threshold_decimal_bps: Threshold of all bars in decimal basis points, likewise.
         providers: Providers of either kind; `None`: those found by entry point.
+        history: Earlier bars of the same series, in any kind: context that fixes the values of
+            the new ones and does not come back. A provider whose values it does not fix gives
+            nulls; `Enricher.run` says how much is missing.
         on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
 
     Returns:
@@ -341,8 +392,16 @@ def enrich_bars(
     if enricher.is_empty:
         return bars
     if isinstance(bars, pl.LazyFrame):
+        if history is not None:
+            msg = message(
+                "History cannot be given with a LazyFrame.",
+                hint="put the earlier bars into the plan with pl.concat, and filter them out after.",
+            )
+            raise UnsupportedBarsError(msg)
         return enricher.lazy(bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
-    result = enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
+    result = enricher.run(
+        bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps, history=history
+    )
     return result.to_caller()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import polars as pl
@@ -69,6 +69,30 @@ RESERVED = frozenset(
     ]
 )
 """Columns of the builder and of the bar table: no provider may declare one."""
+
+
+BUILDER_COLUMNS: Mapping[str, pl.DataType] = MappingProxyType(
+    {
+        **dict.fromkeys(("open_time", "close_time"), pl.Int64()),
+        **dict.fromkeys(OHLCV, pl.Float64()),
+        "turnover": pl.Float64(),
+        **dict.fromkeys(("individual_trade_count", "agg_record_count"), pl.UInt32()),
+        **dict.fromkeys(("first_trade_id", "last_trade_id"), pl.Int64()),
+        "data_source": pl.String(),
+        **dict.fromkeys(("buy_volume", "sell_volume"), pl.Float64()),
+        **dict.fromkeys(("buy_trade_count", "sell_trade_count"), pl.UInt32()),
+        **dict.fromkeys(("vwap", "buy_turnover", "sell_turnover"), pl.Float64()),
+        "duration_us": pl.Int64(),
+        **dict.fromkeys(
+            """
+            ofi vwap_close_deviation price_impact kyle_lambda_proxy trade_intensity
+            volume_per_trade aggression_ratio aggregation_density_f64 turnover_imbalance
+            """.split(),
+            pl.Float64(),
+        ),
+    }
+)
+"""What the Rust builder emits (`rangebar` 9.1.0), in its order: the layout to plan for unseen bars."""
 
 
 def spellings(names: Iterable[str]) -> dict[str, str]:

@@ -86,7 +86,7 @@ def checked_threshold(value: Any, *, what: str = THRESHOLD) -> int | None:
         return None
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1
     if isinstance(value, bool) or number <= 0 or number != _as_number(value):
         msg = message(

@@ -42,7 +42,7 @@ def prove(
     refuse(declaration, [fault for fault in lengths if fault is not None])
     ahead = {name: reach for name, reach in reaches.items() if reach.is_causal is False}
     if ahead:
-        head = f"Provider '{declaration.name}' {declaration.version}: {len(ahead)} look(s) ahead:"
+        head = f"Provider '{declaration.name}' {declaration.version}: {len(ahead)} column(s) look ahead:"
         text = message(head, [_look_ahead(name, reach) for name, reach in ahead.items()])
         raise LookAheadError.of(declaration.name, text)
     reads = compiled.reads.union(*(reach.columns for reach in reaches.values()))
@@ -50,7 +50,7 @@ def prove(
 
 
 def _look_ahead(column: str, reach: Reach) -> str:
-    told = [f"'{column}': {'; '.join(reach.reasons)}", f"in `{reach.offender}`"]
+    told = [f"'{column}': {'; '.join(reach.reasons)}"]
     if reach.witness is not None:
         told.append(f"proof: {reach.witness}")
     if reach.hint:

@@ -15,6 +15,7 @@ import polars as pl
 
 from rangebar_enrich import tree
 from rangebar_enrich.bars.names import SCRATCH_PREFIX
+from rangebar_enrich.reach.words import show
 from rangebar_enrich.tree import Node
 
 _COST = {
@@ -53,11 +54,13 @@ class SharedPart:
     Attributes:
         column: Its scratch column.
         expr: What it computes, in terms of bar columns and of parts of earlier stages.
+        text: What it computes, for a reader, in terms of bar columns.
         features: Feature columns that read it.
     """
 
     column: str
     expr: pl.Expr
+    text: str
     features: tuple[str, ...]
 
 
@@ -104,7 +107,9 @@ def share(exprs: Mapping[str, pl.Expr]) -> Sharing:
     for key in chosen:
         body, depth[key] = _inner(nodes[key], names, depth)
         expr = tree.encode(body).alias(names[key])
-        levels.setdefault(depth[key], []).append(SharedPart(names[key], expr, tuple(users[key])))
+        levels.setdefault(depth[key], []).append(
+            SharedPart(names[key], expr, show(nodes[key]), tuple(users[key]))
+        )
     rewritten = {
         column: tree.encode(_rewrite(trees[column], names)) if column in trees else expr
         for column, expr in exprs.items()

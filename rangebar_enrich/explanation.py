@@ -1,0 +1,83 @@
+"""A plan in words: what runs when, how far each feature reads, what is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf
+
+from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich.declaration import Declaration, Rejection, cause
+from rangebar_enrich.plan.expressions import CompiledProvider
+from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan
+from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
+from rangebar_enrich.protocol import BarContext
+
+
+def explain_plan(
+    plan: Plan,
+    declarations: Sequence[Declaration],
+    rejections: Sequence[Rejection],
+    context: BarContext,
+) -> str:
+    """Return a plan as text: stages in order, reach of each feature, shared parts, failures."""
+    key = SeriesKey(context.symbol, context.threshold_decimal_bps)
+    features = sum(len(made.columns) for made in declarations)
+    lines = [f"Plan for {key}: {len(declarations)} provider(s), {features} feature(s)"]
+    for number, step in enumerate(plan.steps, 1):
+        if isinstance(step, NativeStep):
+            lines += _native_step(number, step)
+        else:
+            lines += _legacy_step(number, step)
+    for name, error in plan.failures.items():
+        lines.append(f"Failed: {name}: {cause(error)}")
+    lines.extend(f"Left out: {one.name}: {cause(one.error)}" for one in rejections)
+    lines.append(_history(plan))
+    return "\n".join(lines)
+
+
+def fixed_by(plan: Plan) -> int | None:
+    """Return how many earlier bars fix every value of a plan, `None` where no number does."""
+    counts = list(plan.fixed_by.values())
+    return None if None in counts else max((n for n in counts if n is not None), default=0)
+
+
+def _history(plan: Plan) -> str:
+    unbounded = sorted(name for name, count in plan.fixed_by.items() if count is None)
+    if unbounded:
+        names = ", ".join(f"'{name}'" for name in unbounded)
+        return f"History: the whole series, for {names}; a declared 'lookback' would bound it"
+    return f"History: {fixed_by(plan)} earlier bar(s) fix every value"
+
+
+def _native_step(number: int, step: NativeStep) -> Iterator[str]:
+    yield f"Step {number}: one in-memory collect, {len(step.stages)} stage(s) of native providers"
+    for position, stage in enumerate(step.stages):
+        for parts in step.sharing[position].stages:
+            for part in parts:
+                users = ", ".join(part.features)
+                yield f"  shared from {WORTH_FROM_ROWS} bars on: {part.text}  by {users}"
+        for provider in stage:
+            yield from _provider(provider)
+
+
+def _provider(provider: CompiledProvider) -> Iterator[str]:
+    declaration = provider.declaration
+    yield f"  {declaration.name} {declaration.version}"
+    width = max(len(column) for column in provider.exprs)
+    for column in provider.exprs:
+        reach, rows = provider.reaches[column], declaration.warm_up[column]
+        notes = [f"min_bars {rows}"]
+        if reach.past == inf and declaration.lookback is not None:
+            notes.append(f"lookback {declaration.lookback} (declared)")
+        if reach.past != inf and rows < reach.past:
+            notes.append(f"shorter than the {int(reach.past)} bars that its window needs")
+        notes += [reason for reason in reach.reasons if reach.opaque or reach.times]
+        yield f"    {column:<{width}}  {reach}; {'; '.join(notes)}"
+
+
+def _legacy_step(number: int, step: LegacyStep) -> Iterator[str]:
+    made = step.declaration
+    yield f"Step {number}: legacy provider, on a private pandas view"
+    told = "not declared" if made.lookback is None else str(made.lookback)
+    yield f"  {made.name} {made.version}"
+    yield f"    {', '.join(made.columns)}; min_bars {made.min_bars}; lookback {told}"
