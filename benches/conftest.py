@@ -109,6 +109,8 @@ class Session:
         """Measure a contender's peak memory in a process of its own."""
         rows = workload.memory[self.profile]
         peak = measure_peak(workload, rows, name)
+        if peak is None:
+            pytest.skip(f"{name} takes no part here")
         entry = self.run["memory"].setdefault(workload.key, results.peaks_of(workload, rows, {}))
         entry["contenders"] |= results.peaks_of(workload, rows, {name: peak})["contenders"]
 

@@ -57,6 +57,7 @@ def test_peak_is_of_own_process():
     ballast = np.ones(60_000_000)
     workload = BY_KEY["P"]
     peak = measure_peak(workload, 200, "flat")
+    assert peak is not None
     assert 0 < peak.before_mb <= peak.peak_mb < ballast.nbytes / 2**20
 
 

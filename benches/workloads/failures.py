@@ -16,8 +16,8 @@ from benches.indicators import Indicators
 from rangebar_enrich import BarContext, Enricher, enrich_bars, reset_provider_cache
 from rangebar_enrich.protocol import ENTRY_POINT_GROUP
 
-HEALTHY_FIRST, HEALTHY_LATER = "19 healthy, first", "19 healthy, later"
-FIRST, LATER = "ours, first", "ours, later"
+HEALTHY_FIRST, HEALTHY_LATER = "19 healthy first run", "19 healthy"
+FIRST, LATER = "ours first run", OURS
 BY_HAND = "by hand"
 
 

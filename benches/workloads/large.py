@@ -17,7 +17,7 @@ from benches.contest import OURS, Contender, Contest, Workload
 from benches.indicators import Indicators, flat_expressions
 from rangebar_enrich import Enricher
 
-WHOLE = "ours in memory"
+WHOLE = "run in memory"
 _GROUP = 500_000
 _COLUMNS = ["close_time", "open", "high", "low", "close", "volume"]
 
@@ -77,7 +77,7 @@ def make_large(rows: int) -> Contest:
     if hasattr(enricher, "iter_batches"):
         made.append(Contender(OURS, batches, values=values))
     made += [
-        Contender("ours lazy sink", streaming, values=values),
+        Contender("lazy sink", streaming, values=values),
         Contender("flat sink", flat, values=values),
     ]
     return Contest(rows, made, scales=_scales(), close=lambda: _remove(target))
@@ -100,7 +100,7 @@ WORKLOADS = (
         "Parquet → 30 features → Parquet",
         {"full": [], "quick": [], "ci": [2_000]},
         make_large,
-        (WHOLE, OURS, "ours lazy sink", "flat sink"),
+        (WHOLE, OURS, "lazy sink", "flat sink"),
         memory={"full": 20_000_000, "quick": 500_000},
     ),
 )

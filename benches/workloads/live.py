@@ -50,8 +50,8 @@ def make_live(history: int) -> Contest:
         [
             Contender("pandas", by_pandas, values=features),
             *_pushing(enricher, bars, history),
-            Contender("ours with history", with_history, values=features),
-            Contender("ours whole window", whole_window, values=features),
+            Contender("run with history", with_history, values=features),
+            Contender("run on the window", whole_window, values=features),
             Contender("flat", by_hand, values=features),
         ],
         scales=last,
@@ -84,7 +84,7 @@ WORKLOADS = (
         "one bar after 200",
         {"full": [200], "quick": [200], "ci": [200]},
         make_live,
-        ("pandas", OURS, "ours with history", "ours whole window", "flat"),
+        ("pandas", OURS, "run with history", "run on the window", "flat"),
         seconds=8.0,
     ),
 )
