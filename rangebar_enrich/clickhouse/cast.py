@@ -54,11 +54,10 @@ def _is_castable(source: pa.DataType, target: pa.DataType) -> bool:
         return True
     if types.is_string(target):
         values = source.value_type if types.is_dictionary(source) else source
-        return (
-            types.is_string(values) or types.is_large_string(values) or types.is_string_view(values)
-        )
+        text = (types.is_string, types.is_large_string, types.is_string_view)
+        return any(test(values) for test in text)
     numeric = types.is_integer(source) or types.is_floating(source) or types.is_boolean(source)
-    return numeric or (types.is_decimal(source) and types.is_floating(target))
+    return bool(numeric or (types.is_decimal(source) and types.is_floating(target)))
 
 
 def _damaged(
@@ -67,7 +66,7 @@ def _damaged(
     """Note the values that `target` cannot hold, by casting them there and back."""
     there = column.cast(target, safe=False)
     back = there.cast(column.type, safe=False)
-    differs = pc.fill_null(pc.not_equal(back, column), False)
+    differs = pc.fill_null(pc.not_equal(back, column), fill_value=False)
     rows = np.flatnonzero(differs.to_numpy())
     if not len(rows):
         # NOTE: Arrow refuses some values that survive the round trip; nothing is damaged then.

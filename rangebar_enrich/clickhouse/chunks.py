@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ def chunk_bounds(
         return
     edges = np.searchsorted(times_ms, _month_starts(int(times_ms[0]), int(times_ms[-1]), zone))
     bounds = sorted({0, len(times_ms), *edges.tolist()})
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         for first in range(start, stop, rows):
             yield first, min(first + rows, stop)
 

@@ -134,7 +134,7 @@ NEEDED = tuple(column.name for column in COLUMNS if column.role in {Role.KEY, Ro
 PRICES = ("open", "high", "low", "close")
 
 MICROSECONDS_TO_MS = "µs → ms, floored"
-FIXED_POINT_TO_QUOTE = "fixed point × 1e16 → quote currency"
+FIXED_POINT_TO_QUOTE = "fixed point of 1e16 → quote currency"
 FIXED_POINT = 1e16
 """Scale of the builder's turnovers."""
 

@@ -5,6 +5,8 @@ The table would take all of this: it has no constraints, and a replaced key leav
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -48,7 +50,8 @@ def _ints(table: pa.Table, name: str) -> Ints | None:
     if name not in table.column_names:
         return None
     column = table.column(name)
-    return column.to_numpy() if not column.null_count else column.fill_null(FIRST_MS).to_numpy()
+    values: Ints = (column.fill_null(FIRST_MS) if column.null_count else column).to_numpy()
+    return values
 
 
 def _floats(table: pa.Table, name: str) -> Floats | None:
@@ -56,7 +59,11 @@ def _floats(table: pa.Table, name: str) -> Floats | None:
 
 
 def _note(
-    violations: Violations, rule: str, mask: Mask, name: str | None, *shown: tuple[str, npt.NDArray]
+    violations: Violations,
+    rule: str,
+    mask: Mask,
+    name: str | None,
+    *shown: tuple[str, npt.NDArray[Any]],
 ) -> None:
     rows = np.flatnonzero(mask)
     if len(rows):
@@ -102,8 +109,10 @@ def _check_prices(table: pa.Table, violations: Violations) -> None:
     values = {name: _floats(table, name) for name in (*PRICES, "volume")}
     known = {name: column for name, column in values.items() if column is not None}
     for name, column in known.items():
-        nulls = table.column(name).is_null().to_numpy() if table.column(name).null_count else False
-        _note(violations, "not_finite", ~np.isfinite(column) & ~nulls, name, ("got", column))
+        wrong: Mask = ~np.isfinite(column)
+        if table.column(name).null_count:
+            wrong &= table.column(name).is_valid().to_numpy()
+        _note(violations, "not_finite", wrong, name, ("got", column))
     if "volume" in known:
         volume = known["volume"]
         _note(violations, "negative_volume", volume < 0, "volume", ("got", volume))
@@ -119,14 +128,14 @@ def _check_prices(table: pa.Table, violations: Violations) -> None:
 
 
 def _check_turnover(table: pa.Table, violations: Violations) -> None:
-    """Turnover is in quote currency: near price × volume, and not 1e16 times that."""
+    """Turnover is in quote currency: near price times volume, and not 1e16 times that."""
     turnover, volume, close = (_floats(table, name) for name in ("turnover", "volume", "close"))
     if turnover is None or volume is None or close is None:
         return
     worth = np.abs(volume * close)
     with np.errstate(invalid="ignore"):
         scaled = np.abs(turnover) > worth * np.sqrt(FIXED_POINT)
-    shown = (("got", turnover), ("price × volume is", worth))
+    shown = (("got", turnover), ("price times volume", worth))
     _note(violations, "turnover_unit", scaled & (worth > 0), "turnover", *shown)
 
 

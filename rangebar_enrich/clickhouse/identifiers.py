@@ -14,6 +14,9 @@ from rangebar_enrich.errors import IdentifierError, message
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FEATURE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_NAME_RULE = "ASCII letters, digits and '_', no digit first"
+_FEATURE_IS = "Feature or provider"
+_FEATURE_RULE = "lower-case letters, digits and '_', a letter first"
 LONGEST = 128
 """Longest name taken: a column becomes a file name, and file systems stop at 255 bytes."""
 
@@ -29,7 +32,7 @@ def _shown(name: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…' ({len(str(name))} characters)"
 
 
-def _refuse(what: str, name: object, rule: str) -> IdentifierError:
+def _refused(what: str, name: object, rule: str) -> IdentifierError:
     msg = message(
         f"{what} {_shown(name)} cannot be an identifier.",
         hint=f"use {rule}, at most {LONGEST} characters.",
@@ -50,7 +53,7 @@ def identifier(name: str, what: str = "Name") -> Sql:
         IdentifierError: It has other characters than ASCII letters, digits and `_`.
     """
     if not isinstance(name, str) or len(name) > LONGEST or not _NAME.fullmatch(name):
-        raise _refuse(what, name, "ASCII letters, digits and '_', no digit first")
+        raise _refused(what, name, _NAME_RULE)
     return quote(name)
 
 
@@ -61,7 +64,7 @@ def feature_name(name: str) -> str:
         IdentifierError: It does not match `[a-z][a-z0-9_]*`.
     """
     if not isinstance(name, str) or len(name) > LONGEST or not _FEATURE.fullmatch(name):
-        raise _refuse("Feature or provider", name, "lower-case letters, digits and '_'")
+        raise _refused(_FEATURE_IS, name, _FEATURE_RULE)
     return name
 
 
@@ -80,7 +83,8 @@ def compose(template: str, **parts: Sql) -> str:
     """Fill `$name` places of a fixed statement with safe texts; binds `{x:Type}` stay."""
     unsafe = sorted(name for name, part in parts.items() if not isinstance(part, Sql))
     if unsafe:
-        raise _refuse("Unquoted part", unsafe, "Sql values")
+        msg = message(f"Unquoted part(s) of a statement: {unsafe}.", hint="pass Sql values.")
+        raise IdentifierError(msg)
     return Template(template).substitute(parts)
 
 

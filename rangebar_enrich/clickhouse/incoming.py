@@ -155,32 +155,31 @@ def _table_columns(
 ) -> dict[str, pa.ChunkedArray]:
     """Return columns under the table's names, and note what has no home or a wrong type."""
     made: dict[str, pa.ChunkedArray] = {}
-    raw_builder = "close_time" in source.column_names
     for name in source.column_names:
         column = source.column(name)
         if name in SERIES_COLUMNS:
             continue
         if name in features:
             made[name] = cast_column(name, column, pa.float64(), violations)
-        elif name == TIMESTAMP:
-            _add_timestamp(made, source, violations)
-        elif name in BUILDER and (BUILDER[name].conversion is None or raw_builder):
-            target = BUILDER[name].target
-            if target != name and target in source.column_names:
-                violations.column("doubled_column", name, f"'{target}' is there too")
-                continue
-            made[target] = _converted(name, column, violations)
         elif name.startswith(VERSION_PREFIX):
             made[name] = cast_column(name, column, pa.string(), violations, nullable=False)
-        elif name in BY_NAME:
-            _add_own(name, column, made, violations)
+        elif name == TIMESTAMP:
+            _add_timestamp(made, source, violations)
+        elif _is_of_builder(name, source):
+            _add_converted(name, source, made, violations)
         else:
-            violations.column("unknown_column", name, _unknown(name))
+            _add_own(name, column, made, violations)
     _add_open_time(made)
     for name in NEEDED:
         if name not in made and name not in SERIES_COLUMNS:
             violations.column("missing_column", name, f"the table needs '{name}'")
     return made
+
+
+def _is_of_builder(name: str, source: pa.Table) -> bool:
+    """Return whether a column is the builder's, in the builder's units: µs and fixed point."""
+    is_raw = "close_time" in source.column_names
+    return name in BUILDER and (BUILDER[name].conversion is None or is_raw)
 
 
 def _unknown(name: str) -> str:
@@ -193,22 +192,31 @@ def _unknown(name: str) -> str:
 def _add_own(
     name: str, column: pa.ChunkedArray, made: dict[str, pa.ChunkedArray], violations: Violations
 ) -> None:
-    target = BY_NAME[name]
-    if target.role is Role.STAMP:
+    target = BY_NAME.get(name)
+    if target is None:
+        violations.column("unknown_column", name, _unknown(name))
+    elif target.role is Role.STAMP:
         violations.column("stamp_column", name, "the store sets it; drop it from the bars")
-        return
-    made[name] = cast_column(name, column, target.arrow, violations, nullable=target.nullable)
+    else:
+        nullable = target.nullable
+        made[name] = cast_column(name, column, target.arrow, violations, nullable=nullable)
 
 
-def _converted(name: str, column: pa.ChunkedArray, violations: Violations) -> pa.ChunkedArray:
+def _add_converted(
+    name: str, source: pa.Table, made: dict[str, pa.ChunkedArray], violations: Violations
+) -> None:
     rule = BUILDER[name]
+    if rule.target != name and rule.target in source.column_names:
+        violations.column("doubled_column", name, f"'{rule.target}' is there too")
+        return
     target = BY_NAME[rule.target]
-    column = cast_column(name, column, target.arrow, violations, nullable=target.nullable)
+    nullable = target.nullable
+    column = cast_column(name, source.column(name), target.arrow, violations, nullable=nullable)
     if rule.conversion == MICROSECONDS_TO_MS:
-        return _floor_divide(column, 1000)
+        column = _floor_divide(column, 1000)
     if rule.conversion == FIXED_POINT_TO_QUOTE:
-        return pc.divide(column, FIXED_POINT)
-    return column
+        column = pc.divide(column, FIXED_POINT)
+    made[rule.target] = column
 
 
 def _floor_divide(column: pa.ChunkedArray, by: int) -> pa.ChunkedArray:
@@ -236,7 +244,9 @@ def _add_timestamp(
     if given == "close_time" and pa.types.is_integer(other.type):
         other = _floor_divide(other.cast(pa.int64()), 1000)
     if pa.types.is_integer(other.type):
-        differ = np.flatnonzero(pc.fill_null(pc.not_equal(times, other), True).to_numpy())
+        differ = np.flatnonzero(
+            pc.fill_null(pc.not_equal(times, other), fill_value=True).to_numpy()
+        )
         if len(differ):
             violations.rows("time_conflict", TIMESTAMP, differ, f"is not '{given}'")
 

@@ -82,7 +82,7 @@ def probe(
     absent = _absent(schema, brought)
     if not absent:
         return Stored(rows, latest)
-    counts = _counts(schema, absent)
+    counts = _counts(absent)
     conflicts = _conflicts(schema, brought)
     sql = join([*counts.values(), *(sql for sql, _ in conflicts.values())])
     params = {**selection.params, **{f"v_{p}": brought.versions[p] for p in conflicts}}
@@ -107,7 +107,7 @@ def _absent(schema: TableSchema, brought: Brought) -> list[StoredColumn]:
     ]
 
 
-def _counts(schema: TableSchema, absent: Sequence[StoredColumn]) -> dict[str, Sql]:
+def _counts(absent: Sequence[StoredColumn]) -> dict[str, Sql]:
     """Return an expression for each column that counts its values other than the default."""
     return {column.name: Sql(f"countIf({_has_value(column)})") for column in absent}
 
@@ -247,7 +247,10 @@ def _lookup(
 def _changed(old: pa.Table, new: pa.Table) -> npt.NDArray[np.bool_]:
     """Return which rows differ, bit for bit, in price or volume."""
     pairs = [(old.column(n).to_numpy(), new.column(n).to_numpy()) for n in OHLCV]
-    return np.logical_or.reduce([a.view(np.int64) != b.view(np.int64) for a, b in pairs])
+    differ: npt.NDArray[np.bool_] = np.zeros(old.num_rows, dtype=bool)
+    for before, after in pairs:
+        differ |= before.view(np.int64) != after.view(np.int64)
+    return differ
 
 
 def _with_stored(rows: pa.Table, old: pa.Table, carried: Sequence[str], *, stale: bool) -> pa.Table:

@@ -13,7 +13,7 @@ from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote
 from rangebar_enrich.clickhouse.incoming import checked_mode
 from rangebar_enrich.clickhouse.schema import TableSchema
-from rangebar_enrich.errors import BarColumnError, StoreError, message
+from rangebar_enrich.errors import BarColumnError, message
 
 _SERIES = Sql(
     "symbol = {symbol:String} AND threshold_decimal_bps = {threshold:UInt32}"
@@ -159,11 +159,10 @@ def read_bars_of(
         "final": final_clause(schema),
     }
     if last is None:
-        found = connection.arrow(compose(_ROWS, **parts), selection.params)
-        return found
+        return connection.arrow(compose(_ROWS, **parts), selection.params)
     if last < 0:
         msg = message(f"last={last} is negative.", hint="ask for the last n bars, n ≥ 0.")
-        raise StoreError(msg)
+        raise BarColumnError(msg)
     params = {**selection.params, "last": int(last)}
     found = connection.arrow(compose(_LAST, **parts), params)
     backwards = pa.array(range(found.num_rows - 1, -1, -1), pa.int64())
