@@ -8,7 +8,8 @@ directions are exact for every float, infinities and NaN; the JSON form of Polar
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import operator as arithmetic
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import msgpack
@@ -81,6 +82,13 @@ _FAMILY_KEYS = {
     "RollingExprBy": "function_by",
     "Random": "method",
     "Bin": "method",
+}
+
+_ARITHMETIC: dict[str, Callable[..., int]] = {
+    "Function.Negate": arithmetic.neg,
+    "BinaryExpr.Plus": arithmetic.add,
+    "BinaryExpr.Minus": arithmetic.sub,
+    "BinaryExpr.Multiply": arithmetic.mul,
 }
 
 # msgpack packs 511 levels; two a node. Deeper trees are left alone rather than half handled.
@@ -226,7 +234,7 @@ def selects_by_rule(node: Node) -> bool:
 
 
 def integer(node: Node) -> int | None:
-    """Return the value of a whole-number literal, also one negated, cast to an integer or renamed."""
+    """Return the value of a whole-number literal, also one computed from others, cast or renamed."""
     variant, inner = kind(node), body(node)
     if variant == "Literal":
         return _literal_integer(inner)
@@ -234,10 +242,10 @@ def integer(node: Node) -> int | None:
         return integer(inner[0])
     if variant == "Cast":
         return _cast_integer(inner)
-    if operator(node) == "Function.Negate":
-        value = integer(inner["input"][0])
-        return None if value is None else -value
-    return None
+    combine = _ARITHMETIC.get(operator(node))
+    values = [integer(child) for child in children(node)] if combine is not None else []
+    whole = [value for value in values if value is not None]
+    return combine(*whole) if combine is not None and len(whole) == len(values) else None
 
 
 def _cast_integer(cast: Any) -> int | None:

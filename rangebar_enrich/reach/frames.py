@@ -161,20 +161,23 @@ def _times(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
 
 
 def _values(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
-    rng, rows = row.rng, row.rows
     if dtype.is_float() or dtype.is_decimal():
         return pl.Series(_floats(name, row)).cast(dtype, strict=False)
-    if dtype.is_integer():
-        return pl.Series(rng.integers(-2 if dtype.is_signed_integer() else 0, 6, rows)).cast(dtype)
-    if dtype == pl.Boolean:
-        return pl.Series(rng.random(rows) < 0.5)
-    if isinstance(dtype, pl.Enum):
-        return pl.Series(rng.choice(dtype.categories.to_list(), rows)).cast(dtype)
     if dtype.is_nested():
         return _nested(dtype, row)
-    if dtype.is_temporal():
-        return pl.Series(rng.integers(0, 6, rows)).cast(dtype)
-    return pl.Series(rng.choice(_WORDS, rows).tolist(), dtype=pl.String).cast(dtype, strict=False)
+    if isinstance(dtype, pl.Enum):
+        return pl.Series(row.rng.choice(dtype.categories.to_list(), row.rows)).cast(dtype)
+    if dtype.is_integer() or dtype.is_temporal() or dtype == pl.Boolean:
+        return pl.Series(row.rng.integers(*_limits(dtype), row.rows)).cast(dtype)
+    words = row.rng.choice(_WORDS, row.rows).tolist()
+    return pl.Series(words, dtype=pl.String).cast(dtype, strict=False)
+
+
+def _limits(dtype: pl.DataType) -> tuple[int, int]:
+    """Return small numbers, so that values repeat; negative ones where they can be."""
+    if dtype == pl.Boolean:
+        return (0, 2)
+    return (-2 if dtype.is_signed_integer() else 0, 6)
 
 
 def _floats(name: str, row: _Row) -> Floats:
@@ -193,4 +196,5 @@ def _nested(dtype: pl.DataType, row: _Row) -> pl.Series:
 
 
 def _instance(dtype: Any) -> pl.DataType:
-    return dtype() if isinstance(dtype, type) else dtype
+    made: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return made

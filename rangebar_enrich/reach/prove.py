@@ -11,6 +11,7 @@ import polars as pl
 from rangebar_enrich import tree
 from rangebar_enrich.reach import words
 from rangebar_enrich.reach.interval import Intervals
+from rangebar_enrich.reach.render import show
 from rangebar_enrich.reach.result import Reach
 from rangebar_enrich.reach.span import OPAQUE, Shape, Span
 from rangebar_enrich.reach.witness import find_witnesses
@@ -128,7 +129,7 @@ def _from_intervals(
 def _with_reasons(reach: Reach, node: Node, spans: Mapping[int, Span]) -> Reach:
     if reach.opaque:
         part = words.unseen(node, spans)
-        return replace(reach, reasons=(words.blind(part),), offender=words.show(part))
+        return replace(reach, reasons=(words.blind(part),), offender=show(part))
     clocks = ", ".join(f"`{name}`" for name in sorted(reach.times))
     reasons = (
         (f"it has a window over time: {clocks} must increase strictly",) if reach.times else ()
@@ -137,9 +138,7 @@ def _with_reasons(reach: Reach, node: Node, spans: Mapping[int, Span]) -> Reach:
         return replace(reach, reasons=reasons)
     part = words.looking_ahead(node, spans)
     reason = words.ahead(part, spans[id(part)])
-    return replace(
-        reach, reasons=(reason, *reasons), offender=words.show(part), hint=words.hint(part)
-    )
+    return replace(reach, reasons=(reason, *reasons), offender=show(part), hint=words.hint(part))
 
 
 def _undecodable(expr: pl.Expr) -> Reach:

@@ -41,16 +41,20 @@ class Witness:
 
     def __str__(self) -> str:
         """Show the row and both its values."""
-        last = self.frame.height - 1
         if self.other.height == self.cut:
             return (
                 f"row {self.row} is {_show(self.before)} while the table ends at row {self.cut - 1}, "
-                f"and {_show(self.after)} once rows {self.cut} to {last} have come"
+                f"and {_show(self.after)} once {self._later} come"
             )
         return (
-            f"row {self.row} is {_show(self.before)} or {_show(self.after)}, depending on "
-            f"what rows {self.cut} to {last} hold"
+            f"row {self.row} is {_show(self.before)} or {_show(self.after)}, "
+            f"depending on what {self._later} brought"
         )
+
+    @property
+    def _later(self) -> str:
+        last = self.frame.height - 1
+        return f"row {last} has" if last == self.cut else f"rows {self.cut} to {last} have"
 
 
 def _show(value: Any) -> str:

@@ -10,7 +10,6 @@ from rangebar_enrich.reach.span import (
     CONSTANT,
     OPAQUE,
     ROW,
-    Offset,
     Shape,
     Span,
     mirror,
@@ -165,15 +164,15 @@ def int_range(node: Node, inputs: Sequence[Span]) -> Span:
     return resize(node, inputs)
 
 
-def is_row_number(node: Node) -> bool:
-    """Say whether the node is `int_range(k, pl.len() + k)`, in any spelling of it."""
+def is_row_number(node: Node, *, start: int | None = None) -> bool:
+    """Say whether the node is `int_range(k, pl.len() + k)`, in any spelling; `k` is any, or `start`."""
     while tree.kind(node) == "Alias":
         node = tree.children(node)[0]
     if tree.operator(node) != "Function.Range.IntRange" or tree.options(node)["step"] != 1:
         return False
-    start, end = tree.children(node)[:2]
-    begin = tree.integer(start)
-    return begin is not None and _length_plus(end) == begin
+    first_value, end = tree.children(node)[:2]
+    begin = tree.integer(first_value)
+    return begin is not None and _length_plus(end) == begin and start in {None, begin}
 
 
 def repeat(node: Node, inputs: Sequence[Span]) -> Span:
@@ -191,6 +190,8 @@ def gather(node: Node, inputs: Sequence[Span]) -> Span:
         return first(node, inputs)
     if scalar and position == -1:
         return last(node, inputs)
+    if is_row_number(tree.children(node)[1], start=0):
+        return union([ROW, inputs[0]])
     aligned = inputs[1].shape is Shape.COLUMN
     return unbounded(inputs, Shape.SCALAR if scalar else Shape.COLUMN if aligned else Shape.OTHER)
 

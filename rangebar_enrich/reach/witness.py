@@ -16,8 +16,9 @@ import polars as pl
 
 from rangebar_enrich import tree
 from rangebar_enrich.reach import frames
+from rangebar_enrich.reach.clock import is_time
 from rangebar_enrich.reach.frames import ROWS, STYLES, Style, make_frame
-from rangebar_enrich.reach.guess import guess_dtypes
+from rangebar_enrich.reach.guess import BARS, guess_dtypes
 from rangebar_enrich.reach.result import Witness
 from rangebar_enrich.tree import Node
 
@@ -25,9 +26,11 @@ _CUTS = 12
 _EARLY_CUTS = (1, 2, 4)
 _MOST_ROWS = 8192
 _MOST_LEVELS = 3
+_FALLBACKS = (pl.Float64(), pl.Int64(), pl.Boolean(), pl.String(), pl.Datetime("us"))
+_Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _FAILURES = (Exception, pl.exceptions.PanicException)
 # Relative to the two values, and to what went in: sums over another number of rows round otherwise.
-_RELATIVE = {pl.Float32: 1e-4, pl.Float64: 1e-7}
+_RELATIVE: dict[pl.DataType, float] = {pl.Float32(): 1e-4, pl.Float64(): 1e-7}
 _OF_INPUTS = 1e-11
 
 
@@ -60,14 +63,19 @@ def find_witnesses(
         search.run(STYLES)
         found.update(search.found)
     for name in suspects.keys() - found.keys():
-        lone = Suspect(name, suspects[name])
-        search = _Search([lone], _columns([lone], schema))
-        search.run(
-            [*(frames.at_level(level) for level in _levels(lone.node) * 3), *STYLES],
-            first_seed=len(STYLES),
-        )
-        found.update(search.found)
+        found.update(_search_alone(Suspect(name, suspects[name]), schema))
     return found
+
+
+def _search_alone(suspect: Suspect, schema: Mapping[str, pl.DataType]) -> dict[str, Witness]:
+    """Try more tables, with values near the suspect's own numbers and, if none fits, of other dtypes."""
+    levels = [frames.at_level(level) for level in _levels(suspect.node) * 3]
+    for fallback in _FALLBACKS:
+        search = _Search([suspect], _columns([suspect], schema, fallback))
+        search.run([*levels, *STYLES], first_seed=len(STYLES))
+        if search.computed:
+            return search.found
+    return {}
 
 
 def _groups(suspects: Mapping[str, Node]) -> Iterator[list[Suspect]]:
@@ -79,13 +87,18 @@ def _groups(suspects: Mapping[str, Node]) -> Iterator[list[Suspect]]:
     yield from grouped.values()
 
 
-def _columns(group: list[Suspect], schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+def _columns(
+    group: list[Suspect], schema: Mapping[str, pl.DataType], fallback: pl.DataType = _FALLBACKS[0]
+) -> dict[str, pl.DataType]:
     nodes = [suspect.node for suspect in group]
     read = {name for node in nodes for name in tree.columns(node)}
     if any(map(tree.selects_by_rule, nodes)):
-        read |= schema.keys() or {"open", "high", "low", "close", "volume"}
+        read |= schema.keys() or BARS
+    # A table needs a column to have rows.
+    read = read or {"close"}
     guessed = guess_dtypes(nodes)
-    return {name: schema.get(name) or guessed.get(name) or pl.Float64() for name in sorted(read)}
+    guessed |= {name: pl.Float64() for name in BARS}
+    return {name: schema.get(name) or guessed.get(name) or fallback for name in sorted(read)}
 
 
 class _Search:
@@ -97,6 +110,7 @@ class _Search:
         self._columns = columns
         self._rows = max((suspect.rows for suspect in suspects), default=ROWS)
         self._fragile: set[str] = set()
+        self.computed = False
         self.found: dict[str, Witness] = {}
 
     def run(self, styles: Sequence[Style], *, first_seed: int = 0) -> None:
@@ -106,6 +120,10 @@ class _Search:
                 return
             full = make_frame(self._columns, style, rows=self._rows, seed=seed)
             later = make_frame(self._columns, style, rows=self._rows, seed=seed + 1000)
+            # Other bars, at the same times: a table whose times go back is none of the caller's.
+            later = later.with_columns(
+                full[name] for name in full.columns if is_time(name, full.schema)
+            )
             self._compare(full, later, np.random.default_rng(seed))
 
     def _compare(self, full: pl.DataFrame, later: pl.DataFrame, rng: np.random.Generator) -> None:
@@ -127,6 +145,7 @@ class _Search:
         for name in sorted(alone):
             made.update(compute(frame, {name: exprs[name]}))
         self._fragile |= exprs.keys() - made.keys()
+        self.computed = self.computed or bool(made)
         return made
 
     def _fit(self, frame: pl.DataFrame) -> dict[str, pl.Expr]:
@@ -181,24 +200,31 @@ def first_change(one: pl.Series, other: pl.Series, rows: int, *, scale: float) -
     the values and to `scale`, the size of what they were made from.
     """
     one, other = one.head(rows), other.head(rows)
-    different = one.ne_missing(other).to_numpy()
+    different = _different(one, other)
     if one.dtype in _RELATIVE and different.any():
         different = different & ~_rounding(one, other, scale)
     return int(different.argmax()) if different.any() else None
 
 
-def _rounding(
-    one: pl.Series, other: pl.Series, scale: float
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    relative = _RELATIVE[type(one.dtype)] if type(one.dtype) in _RELATIVE else _RELATIVE[pl.Float64]
+def _different(one: pl.Series, other: pl.Series) -> _Mask:
+    try:
+        return one.ne_missing(other).to_numpy()
+    except _FAILURES:
+        # Some nested types can't be compared by Polars.
+        pairs = zip(one.to_list(), other.to_list(), strict=True)
+        return np.array([repr(left) != repr(right) for left, right in pairs])
+
+
+def _rounding(one: pl.Series, other: pl.Series, scale: float) -> _Mask:
+    """Mark the rows in which two float series are both finite and nearly the same."""
     left, right = one.cast(pl.Float64).to_numpy(), other.cast(pl.Float64).to_numpy()
-    both = one.is_not_null().to_numpy() & other.is_not_null().to_numpy()
+    # Nulls are NaN here, and so never near.
     with np.errstate(invalid="ignore", over="ignore"):
-        near = (
-            np.abs(left - right)
-            <= relative * np.maximum(np.abs(left), np.abs(right)) + _OF_INPUTS * scale
+        allowed = (
+            _RELATIVE[one.dtype] * np.maximum(np.abs(left), np.abs(right)) + _OF_INPUTS * scale
         )
-        return both & np.isfinite(left) & np.isfinite(right) & near
+        near: _Mask = np.isfinite(left) & np.isfinite(right) & (np.abs(left - right) <= allowed)
+    return near
 
 
 def _scale(frame: pl.DataFrame) -> float:
@@ -281,13 +307,15 @@ def _has_weights(node: Node) -> bool:
 
 def _levels(node: Node) -> list[float]:
     """Return numbers that the expression compares with or adds: values near them may matter."""
-    numbers: list[float] = []
-    for part in tree.walk(node):
-        literal = tree.body(part) if tree.kind(part) == "Literal" else None
-        value = tree.integer(part) if literal else None
-        if literal and value is None and tree.kind(literal) in {"Dyn", "Scalar"}:
-            inner = tree.body(tree.body(literal))
-            value = inner if isinstance(inner, float) else None
-        if value:
-            numbers.append(float(value))
-    return sorted(set(numbers), key=abs, reverse=True)[:_MOST_LEVELS]
+    literals = (part for part in tree.walk(node) if tree.kind(part) == "Literal")
+    numbers = {number for number in map(_number, literals) if number}
+    return sorted(numbers, key=abs, reverse=True)[:_MOST_LEVELS]
+
+
+def _number(literal: Node) -> float | None:
+    whole = tree.integer(literal)
+    if whole is not None:
+        return float(whole)
+    value = tree.body(literal)
+    inner = tree.body(tree.body(value)) if tree.kind(value) in {"Dyn", "Scalar"} else None
+    return inner if isinstance(inner, float) else None

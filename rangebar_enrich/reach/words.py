@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import inf
 
-import polars as pl
-
 from rangebar_enrich import tree
+from rangebar_enrich.reach.clock import looks_back
+from rangebar_enrich.reach.render import show
 from rangebar_enrich.reach.span import Shape, Span
 from rangebar_enrich.reach.table import ROLLING_BY, is_known
 from rangebar_enrich.tree import Node
 
-_LONGEST = 100
+_COUNTING = {
+    "Function.Diff": "diff",
+    "Function.PctChange": "pct_change",
+    "Function.Shift": "shift",
+    "Function.ShiftAndFill": "shift",
+}
+__all__ = ["ahead", "blind", "hint", "looking_ahead", "show", "unseen"]
+
 _HINTS = {
     "Agg.Count": "`.cum_count()` counts so far, `pl.int_range(pl.len())` is the row number",
     "Agg.FirstNonNull": "`.first()` is the first row; `.forward_fill()` is the last value so far",
@@ -31,7 +37,11 @@ _HINTS = {
     "Filter": "keep the rows: `pl.when(condition).then(value)`, then `.forward_fill()` for the last match",
     "Function.ArgMax": "`.arg_max()` inside `.rolling(index, period=…)` sees its window only",
     "Function.ArgMin": "`.arg_min()` inside `.rolling(index, period=…)` sees its window only",
+    "Function.ApproxQuantile": "`.rolling_quantile(q, window_size=n)`",
     "Function.ArgSort": "`.rolling_rank(n)` ranks within a window",
+    "Function.Bin.Intervals": "fixed breaks instead of a number of bins",
+    "Function.Bin.Quantiles": "fixed breaks, or compare with `.rolling_quantile(…)`",
+    "Function.Bin.Ranks": "fixed breaks, or compare with `.rolling_rank(n)`",
     "Function.Boolean.All": "`.cum_min()` of the condition says whether all so far hold",
     "Function.Boolean.Any": "`.cum_max()` of the condition says whether any so far holds",
     "Function.Boolean.IsDuplicated": "`~is_first_distinct()` says whether the value was seen before",
@@ -44,7 +54,6 @@ _HINTS = {
     "Function.CumMin": "leave out `reverse=True`",
     "Function.CumProd": "leave out `reverse=True`",
     "Function.CumSum": "leave out `reverse=True`",
-    "Function.Diff": "`.diff(1)` compares with the bar before",
     "Function.FillNullWithStrategy.Backward": "`.forward_fill()` fills from the bars before",
     "Function.FillNullWithStrategy.Max": "`.forward_fill()`, or `.fill_null(pl.col(…).cum_max())`",
     "Function.FillNullWithStrategy.Mean": "`.forward_fill()`, or fill with a rolling mean",
@@ -53,8 +62,10 @@ _HINTS = {
     "Function.Interpolate.Nearest": "`.forward_fill()`: the nearest value may be a later one",
     "Function.InterpolateBy": "`.forward_fill()`: a line to the next value needs that value",
     "Function.Kurtosis": "`.rolling_kurtosis(n)`",
+    "Function.MaxBy": "`.max_by(…)` inside `.rolling(index, period=…)` sees its window only",
+    "Function.MinBy": "`.min_by(…)` inside `.rolling(index, period=…)` sees its window only",
+    "Function.Mode": "an aggregate inside `.rolling(index, period=…)` sees its window only",
     "Function.NullCount": "`.is_null().cum_sum()` counts so far",
-    "Function.PctChange": "`.pct_change(1)` compares with the bar before",
     "Function.PeakMax": "`.peak_max().shift(1)`: a peak is known one bar later",
     "Function.PeakMin": "`.peak_min().shift(1)`: a trough is known one bar later",
     "Function.Product": "`.cum_prod()`",
@@ -62,9 +73,8 @@ _HINTS = {
     "Function.Quantile": "`.rolling_quantile(q, window_size=n)`",
     "Function.Rank": "`.rolling_rank(n)`",
     "Function.Reverse": "keep the order of the bars",
-    "Function.Shift": "`.shift(1)` is the bar before; a negative count is a later one",
-    "Function.ShiftAndFill": "a positive count, and a literal fill value",
     "Function.Skew": "`.rolling_skew(n)`",
+    "Function.TopK": "`.rolling_max(n)`, or an aggregate inside `.rolling(index, period=…)`",
     "Gather": "`.shift(k)` is the value k bars before",
     "Len": "`pl.int_range(pl.len())` is the row number",
     "Over": "key, order and function of `over` must each be made of bars that have come",
@@ -73,17 +83,6 @@ _HINTS = {
     "Sort": "`.rolling_rank(n)` or `.rolling_quantile(…)` order the values of a window",
     "SortBy": "keep the order of the bars",
 }  # fmt: skip
-
-
-def show(node: Node) -> str:
-    """Return the expression as Polars writes it, shortened, plain numbers plain."""
-    try:
-        text = str(tree.encode(node))
-    except (pl.exceptions.PolarsError, ValueError, TypeError):
-        text = tree.operator(node)
-    text = re.sub(r"dyn (?:int|float): ", "", text)
-    text = re.sub(r"\.shift\(\[(-?\d+)\]\)", r".shift(\1)", text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def looking_ahead(node: Node, spans: Mapping[int, Span]) -> Node:
@@ -112,7 +111,19 @@ def hint(node: Node) -> str | None:
         return "the clock must be a time column, as it is: rounded times have ties"
     if name.startswith("Function.RollingExpr"):
         return "leave out `center=True`"
+    if name in _COUNTING:
+        return _earlier(node)
     return _HINTS.get(name)
+
+
+def _earlier(node: Node) -> str:
+    """Turn a negative count around."""
+    method = _COUNTING[tree.operator(node)]
+    count = tree.integer(tree.children(node)[1])
+    if count is None or count >= 0:
+        return f"a literal count: `.{method}(1)` reads the bar before"
+    bars = "the bar before" if count == -1 else f"the bar {-count} before"
+    return f"`.{method}({-count})` reads {bars}; a negative count reads a later one"
 
 
 def ahead(node: Node, span: Span) -> str:
@@ -124,6 +135,8 @@ def ahead(node: Node, span: Span) -> str:
         return f"{text} is a category's code, which depends on what the process has seen before"
     if span.future != inf:
         return f"{text} reads {span.future:.0f} bar{'s' if span.future > 1 else ''} ahead"
+    if tree.kind(node) == "Rolling" and not looks_back(tree.body(node)):
+        return f"{text} has a window that does not end at its own row"
     if tree.operator(node) in ROLLING_BY | {"Rolling"}:
         return (
             f"{text} has a window over times that may repeat or go back, so it may hold later bars"
