@@ -1,0 +1,8 @@
+"""Recursive features that continue: what an expression needs to remember between increments."""
+
+from __future__ import annotations
+
+from rangebar_enrich.recursion.continuation import Continuation, hold, why_not_held
+from rangebar_enrich.recursion.state import State
+
+__all__ = ["Continuation", "State", "hold", "why_not_held"]
