@@ -274,7 +274,8 @@ class Enricher:
         for declaration in self._declarations:
             for column, rows in declaration.warm_up.items():
                 pieces = [] if execution is None else execution.values(column)
-                arrays[column] = feature_array(pieces, warm_up.bitmaps(rows, len(pieces)))
+                masks = warm_up.bitmaps(rows, len(pieces)) if pieces else []
+                arrays[column] = feature_array(pieces, masks)
         if split.order is not None and execution is not None:
             # NOTE: warm-up is counted series by series, so it is written before the rows go back.
             frame = split.unsort(pl.DataFrame(arrays))

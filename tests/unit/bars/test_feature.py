@@ -48,45 +48,46 @@ def _laid_out(values, offset, cut):
 @given(_series_of_bars(), st.integers(0, 12), st.integers(0, 9), st.integers(0, 40))
 def test_feature_array_equals_a_naive_reading(case, rows, offset, cut):
     values, lengths, before = case
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    bitmap = WarmUp(starts, before).bitmap(rows)
+    warm_up = WarmUp(np.array(lengths, dtype=np.int64), before)
+    whole = _laid_out(values, offset, cut)
+    ends = np.cumsum(lengths)
+    apart = [whole[int(end - rows) : int(end)] for end, rows in zip(ends, lengths, strict=True)]
 
-    array = feature_array(_laid_out(values, offset, cut), bitmap)
+    for pieces in ([whole], apart):
+        array = feature_array(pieces, warm_up.bitmaps(rows, len(pieces)))
 
-    assert array.type == pa.float64()
-    array.validate(full=True)
-    assert _same(array.to_pylist(), _naive(values, lengths, before, rows))
+        assert array.type == pa.float64()
+        array.validate(full=True)
+        assert _same(array.to_pylist(), _naive(values, lengths, before, rows))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 70))
 def test_warm_up_longer_than_the_bars_masks_them_all(rows, height):
-    bitmap = WarmUp(np.array([0, height], dtype=np.int64), [0]).bitmap(rows)
+    warm_up = WarmUp(np.array([height], dtype=np.int64), [0])
 
-    array = feature_array(pl.Series([1.0] * height), bitmap)
+    array = feature_array([pl.Series([1.0] * height)], warm_up.bitmaps(rows, 1))
 
     assert array.null_count == min(rows, height)
 
 
 def test_feature_array_shares_the_data_of_the_series():
     series = pl.Series(np.arange(100.0))
-    bitmap = WarmUp(np.array([0, 100], dtype=np.int64), [0]).bitmap(20)
+    warm_up = WarmUp(np.array([100], dtype=np.int64), [0])
 
-    data = feature_array(series, bitmap).chunk(0).buffers()[1]
+    data = feature_array([series], warm_up.bitmaps(20, 1)).chunk(0).buffers()[1]
 
     assert data.address == pa.chunked_array(series).chunk(0).buffers()[1].address
 
 
 def test_feature_array_leaves_the_series_alone():
     series = pl.Series([1.0, math.nan, 3.0])
-    bitmap = WarmUp(np.array([0, 3], dtype=np.int64), [0]).bitmap(1)
+    warm_up = WarmUp(np.array([3], dtype=np.int64), [0])
 
-    assert feature_array(series, bitmap).to_pylist() == [None, None, 3.0]
+    assert feature_array([series], warm_up.bitmaps(1, 1)).to_pylist() == [None, None, 3.0]
     assert str(series.to_list()) == "[1.0, nan, 3.0]"
 
 
 def test_feature_array_casts_booleans_and_integers():
-    assert feature_array(pl.Series([True, None, False]), None).to_pylist() == [1.0, None, 0.0]
-    assert feature_array(pl.Series([2**53, None], dtype=pl.UInt64), None).to_pylist() == [
-        2.0**53,
-        None,
-    ]
+    flags, counts = pl.Series([True, None]), pl.Series([2**53, None], dtype=pl.UInt64)
+
+    assert feature_array([flags, counts], [None, None]).to_pylist() == [1.0, None, 2.0**53, None]
