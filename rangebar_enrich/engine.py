@@ -4,17 +4,16 @@ What happens in a run, and where each step lives:
 
 1. `bars.containers` wraps what the caller holds; nothing is copied.
 2. `bars.series` finds the series, and refuses bars out of time order.
-3. `plan` compiles the providers for each series' context: once, then cached here.
+3. `planner` compiles the providers for each series' context: once, then cached.
 4. `execution` runs the plans in one collect, and finds out who failed where that fails.
 5. `bars.feature` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
-6. Failures are logged and announced through `hooks`; outcomes say what became of whom.
+6. `report` logs and announces failures; outcomes say what became of whom.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import Any, Literal
 
 import polars as pl
@@ -23,32 +22,23 @@ import pyarrow as pa
 from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
 from rangebar_enrich.bars.names import BUILDER_COLUMNS
-from rangebar_enrich.bars.series import (
-    SeriesKey,
-    SeriesSplit,
-    check_order,
-    checked_threshold,
-    distinct,
-    split_series,
-)
-from rangebar_enrich.declaration import Declaration, Kind, Rejection, cause, declare_all
-from rangebar_enrich.errors import ProviderError, UnsupportedBarsError, message
+from rangebar_enrich.bars.series import SeriesKey, check_order, checked_threshold, split_series
+from rangebar_enrich.declaration import Kind, cause, declare_all
+from rangebar_enrich.errors import UnsupportedBarsError, message
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.explanation import explain_plan, fixed_by
-from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.loader import Discovery, discover
-from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, Status, feature_field
-from rangebar_enrich.plan.plan import Plan, make_plan
+from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, feature_field
+from rangebar_enrich.planner import Planner
 from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.report import Reporter, outcomes_of
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source, match_history
 
 logger = logging.getLogger(__name__)
 
 OnError = Literal["null", "raise"]
-
-_MOST_PLANS = 10_000
 
 
 class Enricher:
@@ -74,7 +64,7 @@ class Enricher:
             raise ValueError(msg)
         discovery = discover() if providers is None else None
         given = discovery.providers if discovery else _as_sequence(providers)
-        self._declarations, self._rejections = declare_all(given)
+        declarations, self._rejections = declare_all(given)
         for rejection in self._rejections:
             logger.error("provider left out: %s", cause(rejection.error))
         if discovery:
@@ -82,16 +72,14 @@ class Enricher:
         self._raises = on_error == "raise"
         if self._raises and self._rejections:
             raise self._rejections[0].error
-        self._own = frozenset(column for made in self._declarations for column in made.columns)
-        self._plans: dict[Any, Plan] = {}
-        self._last: dict[Any, Plan] = {}
+        self._planner = Planner(declarations)
+        self._reporter = Reporter(declarations, self._rejections)
         self._suspects: set[str] = set()
-        self._lock = Lock()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Feature columns, in the order in which they are appended."""
-        return tuple(column for made in self._declarations for column in made.columns)
+        return self._planner.columns
 
     @property
     def history_bars(self) -> int | None:
@@ -100,7 +88,7 @@ class Enricher:
         `None` where a provider's values depend on the whole series and it declares no `lookback`.
         Counted for the bars seen last, or for the Rust builder's columns before any were seen.
         """
-        return fixed_by(self._latest())
+        return fixed_by(self._planner.latest())
 
     def explain(
         self,
@@ -126,22 +114,15 @@ class Enricher:
             table = read_bars(bars)
             split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
             key, dtypes = split.keys[0], table.dtypes
-        visible = {name: dtype for name, dtype in dtypes.items() if name not in self._own}
-        context = BarContext(key.symbol, key.threshold_decimal_bps, visible)
-        plan = self._plan(tuple(visible.items()), context)
-        return explain_plan(plan, self._declarations, self._rejections, context)
-
-    def _latest(self) -> Plan:
-        """Return the plan made last, or one for the Rust builder's columns."""
-        if not self._last:
-            visible = {n: dtype for n, dtype in BUILDER_COLUMNS.items() if n not in self._own}
-            return make_plan(self._declarations, BarContext(columns=visible))
-        return next(reversed(self._last.values()))
+        layout = self._planner.layout(dtypes)
+        plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
+        context = BarContext(key.symbol, key.threshold_decimal_bps, dict(layout))
+        return explain_plan(plan, self._planner.declarations, self._rejections, context)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no provider at all, not even one that was left out."""
-        return not self._declarations and not self._rejections
+        return not self._planner.declarations and not self._rejections
 
     def lazy(
         self,
@@ -166,7 +147,7 @@ class Enricher:
             UnsupportedBarsError: There is a legacy provider.
             ProviderError: `on_error="raise"` and a provider does not compile.
         """
-        legacy = [made.name for made in self._declarations if made.kind is Kind.LEGACY]
+        legacy = [made.name for made in self._planner.declarations if made.kind is Kind.LEGACY]
         if legacy:
             msg = message(
                 f"{len(legacy)} legacy provider(s) cannot run on a LazyFrame:",
@@ -174,13 +155,14 @@ class Enricher:
                 "collect it, or walk the file with Enricher.iter_batches().",
             )
             raise UnsupportedBarsError(msg)
-        plan = LazyBars(bars, symbol, checked_threshold(threshold_decimal_bps), self._own)
-        compiled = self._plan(tuple(plan.context.columns.items()), plan.context)
-        for name, error in compiled.failures.items():
+        threshold = checked_threshold(threshold_decimal_bps)
+        lazy = LazyBars(bars, symbol, threshold, self._planner.own)
+        plan = self._planner.plan(tuple(lazy.context.columns.items()), symbol, threshold)
+        for name, error in plan.failures.items():
             logger.error("provider '%s' failed: %s", name, cause(error))
             if self._raises:
                 raise error
-        return plan.with_features(self._declarations, compiled)
+        return lazy.with_features(self._planner.declarations, plan)
 
     def run(
         self,
@@ -222,47 +204,28 @@ class Enricher:
                 table, split, read_bars(history), is_complete=history_is_complete
             )
             increases = increases and above
-        source = Source(table, split, self._own & table.columns.keys(), earlier, increases)
+        source = Source(table, split, self._planner.own & table.columns.keys(), earlier, increases)
         runs = self._start(source) if table.height else []
         execution = None
         if runs:
-            execution = Execution(source, runs, self._declarations, self._suspects)
+            execution = Execution(source, runs, self._planner.declarations, self._suspects)
             execution.run()
-        outcomes = self._outcomes(runs)
-        self._announce(split, runs, outcomes, table.height)
+        outcomes = outcomes_of(self._planner.declarations, self._rejections, runs)
+        self._reporter.log(outcomes)
+        self._reporter.announce(split.keys, runs, outcomes, table.height)
+        if self._raises:
+            _raise_first(runs)
         return EnrichmentResult(table, self._features(source, execution, outcomes), outcomes)
 
     def _start(self, source: Source) -> list[SeriesRun]:
         """Return one run for each series, with its plan."""
-        dtypes = source.bars.dtypes
-        visible = {name: dtype for name, dtype in dtypes.items() if name not in source.hidden}
-        layout = tuple(visible.items())
+        layout = self._planner.layout(source.bars.dtypes)
         runs = []
         for key in source.split.keys:
-            context = BarContext(key.symbol, key.threshold_decimal_bps, visible)
-            plan = self._plan(layout, context)
-            runs.append(SeriesRun(key, context, plan))
+            symbol, threshold, _ = key
+            plan = self._planner.plan(layout, symbol, threshold)
+            runs.append(SeriesRun(key, plan))
         return runs
-
-    def _plan(self, layout: tuple[tuple[str, pl.DataType], ...], context: BarContext) -> Plan:
-        """Return the plan for a layout of columns and a context; made once."""
-        key = (layout, context.symbol, context.threshold_decimal_bps)
-        plan = self._plans.get(key)
-        if plan is None:
-            with self._lock:
-                plan = self._plans.get(key)
-                if plan is None:
-                    if len(self._plans) >= _MOST_PLANS:
-                        self._plans.clear()
-                        self._last.clear()
-                    similar = self._last.get(layout)
-                    plan = make_plan(self._declarations, context, similar=similar)
-                    self._plans[key] = self._last[layout] = plan
-        return plan
-
-    def _outcomes(self, runs: Sequence[SeriesRun]) -> tuple[ProviderOutcome, ...]:
-        made = [_outcome(declaration, runs) for declaration in self._declarations]
-        return (*made, *(_left_out(rejection) for rejection in self._rejections))
 
     def _features(
         self, source: Source, execution: Execution | None, outcomes: Sequence[ProviderOutcome]
@@ -271,72 +234,26 @@ class Enricher:
         split = source.split
         warm_up = WarmUp(split.lengths, source.before)
         arrays: dict[str, pa.ChunkedArray] = {}
-        for declaration in self._declarations:
+        for declaration in self._planner.declarations:
             for column, rows in declaration.warm_up.items():
-                pieces = [] if execution is None else execution.values(column)
-                masks = warm_up.bitmaps(rows, len(pieces)) if pieces else []
-                arrays[column] = feature_array(pieces, masks)
+                pieces = execution.values(column) if execution is not None else []
+                bitmaps = warm_up.bitmaps(rows, len(pieces)) if pieces else []
+                arrays[column] = feature_array(pieces, bitmaps)
         if split.order is not None and execution is not None:
             # NOTE: warm-up is counted series by series, so it is written before the rows go back.
             frame = split.unsort(pl.DataFrame(arrays))
             arrays = {name: feature_array([frame[name]], [None]) for name in arrays}
         return [
             FeatureColumn(feature_field(column, outcome), arrays[column])
-            for declaration, outcome in zip(self._declarations, outcomes, strict=False)
+            for declaration, outcome in zip(self._planner.declarations, outcomes, strict=False)
             for column in declaration.columns
         ]
 
-    def _announce(
-        self,
-        split: SeriesSplit,
-        runs: Sequence[SeriesRun],
-        outcomes: Sequence[ProviderOutcome],
-        height: int,
-    ) -> None:
-        """Log each failure once, tell the hooks, and raise if that was asked for."""
-        trace_id = new_trace_id()
-        symbol = distinct([key.symbol for key in split.keys])
-        threshold = distinct([key.threshold_decimal_bps for key in split.keys])
-        for outcome in outcomes:
-            if not outcome.ok and outcome.columns:
-                logger.error(
-                    "provider '%s' %s %s: %s",
-                    outcome.provider,
-                    outcome.version,
-                    outcome.status,
-                    outcome.error,
-                )
-        for run in runs:
-            for name, error in run.failures.items():
-                self._emit_failure(run.key, name, error, trace_id)
-        for rejection in self._rejections:
-            key = SeriesKey(symbol, threshold)
-            self._emit_failure(key, rejection.name, rejection.error, trace_id)
-        emit_hook(
-            HookEvent.PLUGIN_ENRICH_COMPLETE,
-            symbol,
-            trace_id=trace_id,
-            threshold_decimal_bps=threshold,
-            provider_count=len(outcomes),
-            failed_count=sum(not outcome.ok for outcome in outcomes),
-            bar_count=height,
-        )
-        errors = [error for run in runs for error in run.failures.values()]
-        if self._raises and errors:
-            raise errors[0]
 
-    def _emit_failure(self, key: SeriesKey, name: str, error: ProviderError, trace_id: str) -> None:
-        versions = {one.name: one.version for one in self._rejections}
-        versions |= {made.name: made.version for made in self._declarations}
-        emit_hook(
-            HookEvent.PLUGIN_ENRICH_FAILED,
-            key.symbol,
-            trace_id=trace_id,
-            threshold_decimal_bps=key.threshold_decimal_bps,
-            provider_name=name,
-            provider_version=versions.get(name),
-            error=cause(error),
-        )
+def _raise_first(runs: Sequence[SeriesRun]) -> None:
+    for run in runs:
+        for error in run.failures.values():
+            raise error
 
 
 _defaults: dict[str, tuple[Discovery, Enricher]] = {}
@@ -413,30 +330,3 @@ def _as_sequence(providers: Any) -> Sequence[Any]:
         msg = f"'providers' is {type(providers).__name__}; expected a list of providers."
         raise TypeError(msg)
     return list(providers)
-
-
-def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
-    failed = [run for run in runs if declaration.name in run.failures]
-    status: Status = "ok"
-    error = None
-    if failed:
-        status = "failed" if len(failed) == len(runs) else "partial"
-        if status == "failed" and all(declaration.name in run.short for run in failed):
-            status = "short_history"
-        error = cause(failed[0].failures[declaration.name])
-        if len(runs) > 1:
-            error = f"in {len(failed)} of {len(runs)} series, the first {failed[0].key}: {error}"
-    return ProviderOutcome(
-        provider=declaration.name,
-        version=declaration.version,
-        columns=declaration.columns,
-        status=status,
-        error=error,
-        failed_series=tuple(run.key for run in failed) if status == "partial" else (),
-    )
-
-
-def _left_out(rejection: Rejection) -> ProviderOutcome:
-    return ProviderOutcome(
-        rejection.name, rejection.version, (), "left_out", cause(rejection.error)
-    )

@@ -181,7 +181,7 @@ class Execution:
         needs = self._runs[index].plan.needs
         made = self._made_by(index, frozenset().union(*(needs[name] for name in readers)))
         frame = self._frames[index]
-        return (frame.with_columns(made) if made else frame).lazy()
+        return (frame.hstack(made) if made else frame).lazy()
 
     def _run_native(self, work: Sequence[tuple[int, NativeStep]]) -> None:
         """Run one native step of several series in one collect."""
@@ -262,7 +262,7 @@ class Execution:
         if declaration.name in run.failures:
             return
         try:
-            made = run_legacy(declaration, self._legacy_bars(index, declaration), run.context)
+            made = run_legacy(declaration, self._legacy_bars(index, declaration), run.key)
         except ProviderError as error:
             run.fail(declaration.name, error)
         else:
@@ -294,5 +294,5 @@ class Execution:
         made = self._made_by(index, self._declarations.keys() - {declaration.name})
         if declaration.requires is not None:
             made = [series for series in made if series.name in declaration.requires]
-        frame = bars.frame.with_columns(made) if made else bars.frame
+        frame = bars.frame.hstack(made) if made else bars.frame
         return LegacyBars(frame, bars.times, bars.unit)

@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich.bars.names import MICROSECONDS, OHLCV
+from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import RunError, message
 from rangebar_enrich.protocol import BarContext
@@ -43,15 +44,13 @@ class LegacyBars:
     unit: str = MICROSECONDS
 
 
-def run_legacy(
-    declaration: Declaration, bars: LegacyBars, context: BarContext
-) -> dict[str, pl.Series]:
+def run_legacy(declaration: Declaration, bars: LegacyBars, key: SeriesKey | BarContext) -> dict[str, pl.Series]:
     """Let a legacy provider enrich a view of `bars`, and take the columns it added.
 
     Args:
         declaration: The provider.
         bars: One series; never changed.
-        context: Its symbol and threshold are passed on, `""` and 0 where they are not known.
+        key: Its symbol and threshold are passed on, `""` and 0 where they are not known.
 
     Returns:
         The declared columns, numeric or boolean, one value a bar.
@@ -60,11 +59,11 @@ def run_legacy(
         RunError: It raised, or what it did breaks the contract; every fault is named.
     """
     try:
-        return _run_once(declaration, bars, context, writable=False)
+        return _run_once(declaration, bars, key, writable=False)
     except _WroteToView:
         # NOTE: writing to the read-only view raises inside the provider: what it would have
         # done is only known from a copy that it may write to.
-        return _run_once(declaration, bars, context, writable=True)
+        return _run_once(declaration, bars, key, writable=True)
 
 
 class _WroteToView(Exception):  # noqa: N818 - a signal inside this module
@@ -72,7 +71,7 @@ class _WroteToView(Exception):  # noqa: N818 - a signal inside this module
 
 
 def _run_once(
-    declaration: Declaration, bars: LegacyBars, context: BarContext, *, writable: bool
+    declaration: Declaration, bars: LegacyBars, key: SeriesKey | BarContext, *, writable: bool
 ) -> dict[str, pl.Series]:
     arrays = _arrays(bars, writable=writable)
     # NOTE: what must not change is known before the provider runs: read-only memory cannot
@@ -80,7 +79,7 @@ def _run_once(
     originals = {name: _kept(array) for name, array in arrays.items()}
     shown = _view(arrays, bars)
     index = shown.index
-    symbol, threshold = context.symbol or "", context.threshold_decimal_bps or 0
+    symbol, threshold = key.symbol or "", key.threshold_decimal_bps or 0
     try:
         result = declaration.provider.enrich(shown, symbol, threshold)
     except ISOLATED as error:
@@ -94,7 +93,7 @@ def _run_once(
     return {name: _series(declaration, name, result[name]) for name in declaration.columns}
 
 
-def _accepted(declaration: Declaration, result: Any, shown: pd.DataFrame) -> pd.DataFrame:
+def _accepted(declaration: Declaration, result: object, shown: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     if result is shown:

@@ -13,7 +13,6 @@ from rangebar_enrich.errors import ProviderError, RunError, ShortHistoryError
 from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype
 from rangebar_enrich.plan.order import fail_dependants
 from rangebar_enrich.plan.plan import Plan, mended_column
-from rangebar_enrich.protocol import BarContext
 
 
 @dataclass(slots=True)
@@ -22,7 +21,6 @@ class SeriesRun:
 
     Attributes:
         key: The series.
-        context: What its providers were told.
         plan: What to run.
         columns: Values computed so far, history first, as the expressions gave them.
         failures: Providers that failed in this series, and why.
@@ -30,7 +28,6 @@ class SeriesRun:
     """
 
     key: SeriesKey
-    context: BarContext
     plan: Plan
     columns: dict[str, pl.Series] = field(default_factory=dict)
     failures: dict[str, ProviderError] = field(default_factory=dict)

@@ -1,0 +1,60 @@
+"""Plans for a set of providers: made once for each layout of columns and context, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+import polars as pl
+
+from rangebar_enrich.bars.names import BUILDER_COLUMNS
+from rangebar_enrich.declaration import Declaration
+from rangebar_enrich.plan.plan import Plan, make_plan
+from rangebar_enrich.protocol import BarContext
+
+_MOST_PLANS = 10_000
+
+Layout = tuple[tuple[str, pl.DataType], ...]
+"""Names and dtypes of the columns that providers may read, in the order of the table."""
+
+
+class Planner:
+    """Compiles providers for bars of any layout; safe to share between threads.
+
+    Args:
+        declarations: The providers, in output order.
+    """
+
+    def __init__(self, declarations: Sequence[Declaration]) -> None:
+        self.declarations = tuple(declarations)
+        self.columns = tuple(column for made in declarations for column in made.columns)
+        self.own = frozenset(self.columns)
+        self._plans: dict[tuple[Layout, str | None, int | None], Plan] = {}
+        self._last: dict[Layout, Plan] = {}
+        self._lock = Lock()
+
+    def layout(self, dtypes: Mapping[str, pl.DataType]) -> Layout:
+        """Return the columns that providers may read: all but those that they make."""
+        return tuple((name, dtype) for name, dtype in dtypes.items() if name not in self.own)
+
+    def plan(self, layout: Layout, symbol: str | None, threshold: int | None) -> Plan:
+        """Return the plan for a layout and a context."""
+        key = (layout, symbol, threshold)
+        plan = self._plans.get(key)
+        if plan is not None:
+            return plan
+        with self._lock:
+            if key not in self._plans:
+                if len(self._plans) >= _MOST_PLANS:
+                    self._plans.clear()
+                    self._last.clear()
+                context = BarContext(symbol, threshold, dict(layout))
+                plan = make_plan(self.declarations, context, similar=self._last.get(layout))
+                self._plans[key] = self._last[layout] = plan
+            return self._plans[key]
+
+    def latest(self) -> Plan:
+        """Return the plan made last, or one for the Rust builder's columns."""
+        if not self._last:
+            return self.plan(self.layout(BUILDER_COLUMNS), None, None)
+        return next(reversed(self._last.values()))

@@ -1,0 +1,118 @@
+"""Tell what became of the providers: to the caller, the log and the hooks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from rangebar_enrich.bars.series import SeriesKey, distinct
+from rangebar_enrich.declaration import Declaration, Rejection, cause
+from rangebar_enrich.errors import ProviderError
+from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
+from rangebar_enrich.outcome import ProviderOutcome, Status
+from rangebar_enrich.series_run import SeriesRun
+
+logger = logging.getLogger(__name__)
+
+
+def outcomes_of(
+    declarations: Sequence[Declaration],
+    rejections: Sequence[Rejection],
+    runs: Sequence[SeriesRun],
+) -> tuple[ProviderOutcome, ...]:
+    """Return one outcome for each provider, those left out last."""
+    made = [_outcome(declaration, runs) for declaration in declarations]
+    return (*made, *(_left_out(rejection) for rejection in rejections))
+
+
+def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
+    failed = [run for run in runs if declaration.name in run.failures]
+    status: Status = "ok"
+    error = None
+    if failed:
+        status = "failed" if len(failed) == len(runs) else "partial"
+        if status == "failed" and all(declaration.name in run.short for run in failed):
+            status = "short_history"
+        error = cause(failed[0].failures[declaration.name])
+        if len(runs) > 1:
+            error = f"in {len(failed)} of {len(runs)} series, the first {failed[0].key}: {error}"
+    return ProviderOutcome(
+        provider=declaration.name,
+        version=declaration.version,
+        columns=declaration.columns,
+        status=status,
+        error=error,
+        failed_series=tuple(run.key for run in failed) if status == "partial" else (),
+    )
+
+
+def _left_out(rejection: Rejection) -> ProviderOutcome:
+    error = cause(rejection.error)
+    return ProviderOutcome(rejection.name, rejection.version, (), "left_out", error)
+
+
+class Reporter:
+    """Logs and announces the failures of runs.
+
+    Args:
+        declarations: The providers.
+        rejections: Those left out.
+    """
+
+    def __init__(
+        self, declarations: Sequence[Declaration], rejections: Sequence[Rejection]
+    ) -> None:
+        self._versions: dict[str, str | None] = {made.name: made.version for made in declarations}
+        self._rejections = rejections
+
+    def log(self, outcomes: Sequence[ProviderOutcome]) -> None:
+        """Log each failure once; providers left out were logged when they were."""
+        for outcome in outcomes:
+            if not outcome.ok and outcome.columns:
+                logger.error(
+                    "provider '%s' %s %s: %s",
+                    outcome.provider,
+                    outcome.version,
+                    outcome.status,
+                    outcome.error,
+                )
+
+    def announce(
+        self,
+        keys: Sequence[SeriesKey],
+        runs: Sequence[SeriesRun],
+        outcomes: Sequence[ProviderOutcome],
+        height: int,
+    ) -> None:
+        """Tell the hooks of every failure, then that the run is complete."""
+        trace_id = new_trace_id()
+        symbol = distinct([key.symbol for key in keys])
+        threshold = distinct([key.threshold_decimal_bps for key in keys])
+        for run in runs:
+            for name, error in run.failures.items():
+                _emit_failure(run.key, name, self._versions.get(name), error, trace_id)
+        for one in self._rejections:
+            _emit_failure(SeriesKey(symbol, threshold), one.name, one.version, one.error, trace_id)
+        emit_hook(
+            HookEvent.PLUGIN_ENRICH_COMPLETE,
+            symbol,
+            trace_id=trace_id,
+            threshold_decimal_bps=threshold,
+            provider_count=len(outcomes),
+            failed_count=sum(not outcome.ok for outcome in outcomes),
+            bar_count=height,
+        )
+
+
+def _emit_failure(
+    key: SeriesKey, name: str, version: str | None, error: ProviderError, trace_id: str
+) -> None:
+    emit_hook(
+        HookEvent.PLUGIN_ENRICH_FAILED,
+        key.symbol,
+        trace_id=trace_id,
+        threshold_decimal_bps=key.threshold_decimal_bps,
+        provider_name=name,
+        provider_version=version,
+        error=cause(error),
+    )
