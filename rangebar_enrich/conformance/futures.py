@@ -1,0 +1,69 @@
+"""Other futures for a series: the same bars up to a cut, different ones after it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rangebar_enrich.bars.names import MODE, SYMBOL, THRESHOLD, TIME_UNITS
+
+_WILD = 30.0  # far enough to be a new extreme, near enough to keep rounding noise small
+MODES = ("other", "wild", "blank")
+"""How bars after a cut are replaced: by others alike, by extremes, by nulls."""
+
+_FIXED = frozenset({SYMBOL, THRESHOLD, MODE})
+_TICKS = {"us": 1000, "ms": 1, "ns": 1_000_000}  # ticks in a millisecond
+
+
+def replace_future(
+    bars: pl.DataFrame, cut: int, rng: np.random.Generator, mode: str, clocks: Collection[str]
+) -> pl.DataFrame:
+    """Return `bars` whose rows from `cut` on are others; times keep increasing strictly.
+
+    Args:
+        bars: One series.
+        cut: First row that is replaced, at least 1.
+        rng: Draws the new rows from all of the series.
+        mode: One of `MODES`.
+        clocks: Columns that increase strictly.
+    """
+    rows = bars.height - cut
+    drawn = rng.integers(0, bars.height, rows)
+    factor = _factors(rng, rows, mode)
+    delay_ms = np.cumsum(1 + rng.exponential(10.0 ** rng.uniform(2, 8), rows).astype(np.int64))
+    columns = []
+    for name, dtype in bars.schema.items():
+        column = bars[name]
+        if name in clocks:
+            ticks = _ticks(name, dtype)
+            future = int(column.cast(pl.Int64)[cut - 1]) + delay_ms * ticks
+            later = pl.Series(name, future).cast(dtype)
+        elif name in _FIXED:
+            later = column.slice(cut)
+        else:
+            later = column.gather(drawn)
+            if dtype.is_float():
+                later = _blank(later) if mode == "blank" else later * pl.Series(factor)
+        columns.append(column.head(cut).append(later.cast(dtype)).rechunk().alias(name))
+    return pl.DataFrame(columns)
+
+
+def _factors(rng: np.random.Generator, rows: int, mode: str) -> npt.NDArray[np.float64]:
+    if mode == "wild":
+        return rng.choice([_WILD, 1.0 / _WILD], rows)
+    # NOTE: every other row keeps its values, so that it ties with a bar before the cut.
+    return np.where(rng.random(rows) < 0.5, 1.0, rng.uniform(0.8, 1.25, rows))
+
+
+def _blank(later: pl.Series) -> pl.Series:
+    return pl.Series(later.name, [None] * len(later), dtype=later.dtype)
+
+
+def _ticks(name: str, dtype: pl.DataType) -> int:
+    """Return the ticks of a clock in a millisecond; a clock without a unit counts milliseconds."""
+    if isinstance(dtype, pl.Datetime):
+        return _TICKS[dtype.time_unit or "us"]
+    return _TICKS[TIME_UNITS.get(name, "ms")]

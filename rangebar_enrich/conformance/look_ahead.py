@@ -1,0 +1,208 @@
+"""Search for look-ahead: cut a series at random, end it there or change its future, and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+
+import numpy as np
+import polars as pl
+
+from rangebar_enrich.conformance.comparison import Difference, Values, first_differences
+from rangebar_enrich.conformance.futures import MODES, replace_future
+from rangebar_enrich.conformance.samples import Sample
+from rangebar_enrich.conformance.steadiness import unsteady_columns
+from rangebar_enrich.conformance.subject import Subject
+from rangebar_enrich.declaration import cause
+
+_CUTS = 16
+_CUTS_OF_PYTHON = 10
+_CUTS_OF_LEGACY = 4
+_ALONE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A column whose earlier rows change with what comes later.
+
+    Attributes:
+        column: Its name.
+        sample: The series on which it was found.
+        cut: Number of bars that both frames share.
+        earlier: Bars that end at the cut.
+        later: Bars that go on.
+        difference: First row that differs.
+    """
+
+    column: str
+    sample: str
+    cut: int
+    earlier: pl.DataFrame
+    later: pl.DataFrame
+    difference: Difference
+
+
+@dataclass(slots=True)
+class Search:
+    """What was found.
+
+    Attributes:
+        leaks: The first leak of each column that has one.
+        unstable: Columns that differed when series were computed together, not when alone.
+        unsteady: Columns that differ from run to run: nothing can be said of them.
+        refused: Columns or frames that could not be compared, in words.
+        compared: Number of comparisons of each column that had values.
+        cuts: Number of cuts that were tried.
+    """
+
+    leaks: dict[str, Leak] = field(default_factory=dict)
+    unstable: set[str] = field(default_factory=set)
+    unsteady: tuple[str, ...] = ()
+    refused: list[str] = field(default_factory=list)
+    compared: dict[str, int] = field(default_factory=dict)
+    cuts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Two frames that share their first `cut` rows."""
+
+    sample: Sample
+    whole: int
+    cut: int
+    frame: pl.DataFrame
+    is_prefix: bool
+
+
+def search(subject: Subject) -> Search:
+    """Look for look-ahead in every column of the provider."""
+    found = Search(compared=dict.fromkeys(subject.columns, 0))
+    _search_growing(subject, found)
+    found.unsteady = unsteady_columns(subject)
+    samples = subject.samples
+    _compare(subject, samples, subject.full, found)
+    if not all(found.compared[name] for name in subject.columns if name not in found.leaks):
+        # A window longer than any that is known of: nothing had a value yet.
+        rows = min(8 * subject.long_rows, 20_000 if subject.is_native else 5_000)
+        longer = [Sample("longer", subject.bars("walk", rows, seed=subject.seed + 3))]
+        _compare(subject, longer, subject.values([longer[0].bars]), found)
+    for name in found.unsteady:
+        found.leaks.pop(name, None)
+    return found
+
+
+def _search_growing(subject: Subject, found: Search) -> None:
+    """Show a series that was never seen before in growing parts, each alone.
+
+    A provider that remembers what it saw cannot answer for the part from the whole.
+    """
+    rows = min(max(2 * subject.span + 32, 64), 320)
+    sample = Sample("growing", subject.bars("swings", rows, seed=subject.seed + 11))
+    rng = np.random.default_rng([subject.seed, 11])
+    cuts = sorted(rng.choice(np.arange(1, rows), _ALONE, replace=False).tolist())
+    provider = subject.fresh()
+    parts = [sample.bars.head(cut) for cut in cuts]
+    made = [subject.one(part, provider=provider) for part in parts]
+    whole = subject.one(sample.bars, provider=provider)
+    trials = [
+        _Trial(sample, 0, cut, part, is_prefix=True) for cut, part in zip(cuts, parts, strict=True)
+    ]
+    _judge(subject, trials, made, [whole], found)
+
+
+def _compare(
+    subject: Subject,
+    samples: Sequence[Sample],
+    wholes: Sequence[Values | BaseException],
+    found: Search,
+) -> None:
+    trials = [trial for index, one in enumerate(samples) for trial in _trials(subject, one, index)]
+    made = subject.values([trial.frame for trial in trials])
+    _judge(subject, trials, made, wholes, found)
+
+
+def _trials(subject: Subject, sample: Sample, whole: int) -> Iterator[_Trial]:
+    rows = sample.bars.height
+    rng = np.random.default_rng([subject.seed, rows, whole])
+    modes = cycle(MODES[whole % len(MODES) :] + MODES[: whole % len(MODES)])
+    for cut in _cuts(subject, rows, rng):
+        yield _Trial(sample, whole, cut, sample.bars.head(cut), is_prefix=True)
+        changed = replace_future(sample.bars, cut, rng, next(modes), subject.recipe.clocks)
+        yield _Trial(sample, whole, cut, changed, is_prefix=False)
+
+
+def _cuts(subject: Subject, rows: int, rng: np.random.Generator) -> list[int]:
+    """Return cuts at random: evenly spaced ones would fall on the edges of buckets."""
+    wanted = _CUTS_OF_PYTHON if subject.runs_python else _CUTS
+    wanted = wanted if subject.is_native else _CUTS_OF_LEGACY
+    wanted = min(wanted, rows - 1)
+    drawn = rng.choice(np.arange(1, rows), wanted, replace=False)
+    return sorted(drawn.tolist())
+
+
+def _judge(
+    subject: Subject,
+    trials: Sequence[_Trial],
+    made: Sequence[Values | BaseException],
+    wholes: Sequence[Values | BaseException],
+    found: Search,
+) -> None:
+    found.cuts += len(trials)
+    lengths = [
+        trial.cut
+        for trial, values in zip(trials, made, strict=True)
+        if trial.is_prefix and not isinstance(values, BaseException)
+    ]
+    least = min(lengths, default=0)
+    for trial, values in zip(trials, made, strict=True):
+        whole = wholes[trial.whole]
+        if isinstance(whole, BaseException):
+            continue
+        if isinstance(values, BaseException):
+            _note_refusal(trial, values, least, found)
+            continue
+        _judge_pair(subject, trial, values[: trial.cut], whole[: trial.cut], found)
+
+
+def _note_refusal(trial: _Trial, error: BaseException, least: int, found: Search) -> None:
+    """Record a part that raises though a shorter one does not: its rows depend on later ones."""
+    if trial.is_prefix and trial.cut > least and trial.sample.is_clean and not found.refused:
+        found.refused.append(
+            f"series '{trial.sample.name}': the first {trial.cut} bars alone raise"
+            f" {cause(error)}, all {trial.sample.bars.height} do not"
+        )
+
+
+def _judge_pair(
+    subject: Subject, trial: _Trial, part: Values, whole: Values, found: Search
+) -> None:
+    for position, column in enumerate(subject.columns):
+        if not (np.isnan(part[:, position]) & np.isnan(whole[:, position])).all():
+            found.compared[column] += 1
+    for one in first_differences(part, whole, input_scale=subject.input_scale):
+        column = subject.columns[one.column]
+        if column in found.leaks or column in found.unsteady:
+            continue
+        short = trial.is_prefix and trial.cut <= subject.warm_up[one.column]
+        if short and np.isnan(part[:, one.column]).all():
+            continue  # too few bars for any value, as the warm-up says
+        confirmed = _confirmed(subject, trial, one.column)
+        if confirmed is None:
+            found.unstable.add(column)
+        else:
+            found.leaks[column] = Leak(
+                column, trial.sample.name, trial.cut, trial.frame, trial.sample.bars, confirmed
+            )
+
+
+def _confirmed(subject: Subject, trial: _Trial, position: int) -> Difference | None:
+    """Return the difference when both frames are computed alone, one after the other."""
+    part = subject.one(trial.frame, provider=subject.fresh())
+    whole = subject.one(trial.sample.bars, provider=subject.fresh())
+    if isinstance(part, BaseException) or isinstance(whole, BaseException):
+        return None
+    found = first_differences(
+        part[: trial.cut], whole[: trial.cut], input_scale=subject.input_scale
+    )
+    return next((one for one in found if one.column == position), None)

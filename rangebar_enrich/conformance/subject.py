@@ -1,0 +1,319 @@
+"""The provider under examination: its raw values on any bars, with nothing masked.
+
+Values come straight from the expressions or from `enrich`, before warm-up is written, so that
+no fault hides in the rows that the engine makes null.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from rangebar_enrich import tree
+from rangebar_enrich.bars.names import OHLCV
+from rangebar_enrich.conformance import legacy, native
+from rangebar_enrich.conformance.comparison import Values
+from rangebar_enrich.conformance.form import Form
+from rangebar_enrich.conformance.layout import clocks_of, layout_of
+from rangebar_enrich.conformance.samples import Recipe, Sample, make_bars, make_samples
+from rangebar_enrich.declaration import ISOLATED, Declaration, Kind
+from rangebar_enrich.engine import Enricher
+from rangebar_enrich.errors import ProviderError
+from rangebar_enrich.pandas_shim import LegacyBars, run_legacy
+from rangebar_enrich.plan.plan import make_plan
+from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.reach import Reach, reaches_of
+
+_SHORTEST, _SHORT = 64, 320
+_MOST_GIVEN = 2000
+_LARGEST_COUNT = 20_000
+_LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 5_000)}
+
+
+class Subject:
+    """A provider that could be declared.
+
+    Args:
+        declaration: The provider.
+        context: Symbol, threshold and columns; the builder's columns where it names none.
+        given: The author's own bars of one series, or `None`.
+        seed: Seed of everything random.
+    """
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        context: BarContext,
+        given: pl.DataFrame | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.declaration = declaration
+        self.seed = seed
+        self.is_native = declaration.kind is Kind.NATIVE
+        self.given = given
+        self._pristine = _copied(declaration.provider)
+        self.form = Form()
+        self.made_up: list[str] = []
+        self.context = self._extended(context, layout_of(context, given, declaration))
+        layout = self.context.columns
+        self.recipe = Recipe(layout, clocks_of(layout, given), given)
+        self._exprs: dict[str, pl.Expr] = {}
+        self._learn_form()
+
+    def _extended(self, context: BarContext, layout: Mapping[str, pl.DataType]) -> BarContext:
+        """Return a context with the columns that other providers would make."""
+        context = BarContext(context.symbol, context.threshold_decimal_bps, layout)
+        if not self.is_native:
+            return context
+        found = native.read_expressions(self.declaration, self.fresh(), context)
+        absent = native.absent_columns(found.exprs, layout, self.form)
+        self.made_up += absent
+        extra = dict.fromkeys(absent, pl.Float64())
+        return BarContext(context.symbol, context.threshold_decimal_bps, {**layout, **extra})
+
+    def _learn_form(self) -> None:
+        probe = self.bars("walk", _SHORTEST + self.declaration.min_bars, seed=self.seed + 99)
+        before = probe.hash_rows(seed=1)
+        if self.is_native:
+            found = native.read_expressions(self.declaration, self.fresh(), self.context)
+            self.form.merge(found.faults)
+            native.try_expressions(found, probe)
+            self.form.merge(found.faults)
+            self._exprs = found.exprs
+        else:
+            made = legacy.try_enrich(self.declaration, self.fresh(), self.context, probe)
+            self.form.merge(made)
+        if not before.equals(probe.hash_rows(seed=1)):
+            self.form.add("existing_columns_read_only", "the bars' memory was written to")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Declared columns that have values to look at."""
+        if self.is_native:
+            return tuple(self._exprs)
+        return () if self.form else self.declaration.columns
+
+    @property
+    def warm_up(self) -> list[int]:
+        """Warm-up of each of `columns`, in rows."""
+        return [self.declaration.warm_up[column] for column in self.columns]
+
+    @property
+    def exprs(self) -> Mapping[str, pl.Expr]:
+        """A native provider's sound expressions; none for a legacy one."""
+        return self._exprs
+
+    @cached_property
+    def runs_python(self) -> bool:
+        """Whether Python code of the provider runs on data."""
+        return not self.is_native or native.runs_python(native.trees(self._exprs))
+
+    @cached_property
+    def input_scale(self) -> float:
+        """Size of the prices that it reads, 0 where it reads none."""
+        reads_price = not self.is_native or not set(OHLCV[:4]).isdisjoint(self.reads)
+        return 100.0 if reads_price else 0.0
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """Columns that expressions may read."""
+        nodes = native.trees(self._exprs)
+        if any(node is None or tree.selects_by_rule(node) for node in nodes):
+            return tuple(self.context.columns)
+        roots = {name for expr in self._exprs.values() for name in expr.meta.root_names()}
+        return tuple(name for name in self.context.columns if name in roots)
+
+    @cached_property
+    def reaches(self) -> Mapping[str, Reach]:
+        """What the expressions prove of their reach; nothing for a legacy provider."""
+        return reaches_of(self._exprs, schema=self.context.columns)
+
+    @cached_property
+    def span(self) -> int:
+        """The longest window that is known of, in bars."""
+        counts = [self.declaration.min_bars, self.declaration.lookback or 0]
+        if self.is_native:
+            counts.append(native.largest_count(native.trees(self._exprs), _LARGEST_COUNT))
+        return max(counts)
+
+    @property
+    def long_rows(self) -> int:
+        """Number of bars of the long series."""
+        least, most = _LONG[self.declaration.kind]
+        return min(max(least, 4 * self.span), most)
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """The series on which promises are tried; the author's own bars stand last."""
+        rows = min(max(2 * self.span + 32, _SHORTEST), _SHORT)
+        samples = make_samples(rows, self.long_rows, self.seed, self.recipe)
+        if self.given is not None and self.given.height > 1:
+            own = self.bars_like_context(self.given.tail(_MOST_GIVEN))
+            samples.append(Sample("given bars", own, is_clean=False))
+        return samples
+
+    def sample(self, name: str) -> Sample:
+        """Return the sample of a name."""
+        return next(one for one in self.samples if one.name == name)
+
+    def bars(self, shape: str, rows: int, *, seed: int) -> pl.DataFrame:
+        """Return bars of a shape with the context's columns."""
+        return make_bars(shape, rows, seed, self.recipe)
+
+    def bars_like_context(self, given: pl.DataFrame) -> pl.DataFrame:
+        """Return the author's bars with the context's columns, those of others made up."""
+        made = self.bars("walk", given.height, seed=self.seed + 5)
+        return made.with_columns(
+            given[name].cast(dtype) for name, dtype in made.schema.items() if name in given.columns
+        )
+
+    def fresh(self) -> Any:
+        """Return a copy of the provider as it was before it saw any bars, where it can be copied."""
+        return self.declaration.provider if self._pristine is None else _copied(self._pristine)
+
+    @property
+    def can_be_copied(self) -> bool:
+        """Whether `fresh` gives copies."""
+        return self._pristine is not None
+
+    @cached_property
+    def full(self) -> list[Values | BaseException]:
+        """Values of every sample, whole."""
+        return self.values([sample.bars for sample in self.samples])
+
+    def values(
+        self, frames: Sequence[pl.DataFrame], *, provider: Any = None
+    ) -> list[Values | BaseException]:
+        """Return raw values of each frame, or what evaluating it raised.
+
+        Args:
+            frames: Bars of one series each, at least one row.
+            provider: A copy of the provider that is asked instead.
+
+        Returns:
+            For each frame rows × `columns`, NaN where undefined.
+        """
+        with quiet():
+            if not self.is_native:
+                return [self._legacy_values(frame, provider) for frame in frames]
+            exprs = self._exprs
+            if provider is not None:
+                found = native.read_expressions(self.declaration, provider, self.context).exprs
+                missing = [name for name in self.columns if name not in found]
+                if missing:
+                    error = RuntimeError(f"expressions() no longer makes {missing}")
+                    return [error] * len(frames)
+                exprs = {name: found[name] for name in self.columns}
+            return self._native_values(frames, exprs)
+
+    def one(self, frame: pl.DataFrame, *, provider: Any = None) -> Values | BaseException:
+        """Return the values of one frame, computed alone."""
+        return self.values([frame], provider=provider)[0]
+
+    def _native_values(
+        self, frames: Sequence[pl.DataFrame], exprs: Mapping[str, pl.Expr]
+    ) -> list[Values | BaseException]:
+        reads = list(self.reads or list(self.context.columns)[:1])
+        plans = [
+            frame.lazy().select(reads).with_columns(exprs.values()).select(list(exprs))
+            for frame in frames
+        ]
+        if not self.runs_python:
+            try:
+                return [_as_values(one) for one in pl.collect_all(plans, engine="in-memory")]
+            except ISOLATED:
+                pass  # one of them fails: each alone tells which
+        # NOTE: Python code runs on one frame after another, so that a provider which is not
+        # thread safe is found by that check and not by all.
+        return [_collected(plan, frame.height) for plan, frame in zip(plans, frames, strict=True)]
+
+    def _legacy_values(self, frame: pl.DataFrame, provider: Any) -> Values | BaseException:
+        declaration = self.declaration
+        if provider is not None:
+            declaration = replace(declaration, provider=provider)
+        times, unit = legacy.close_times(frame)
+        try:
+            made = run_legacy(declaration, LegacyBars(frame, times, unit), self.context)
+        except ProviderError as error:
+            return error
+        values: Values = legacy.values_of(made)
+        return values
+
+    @cached_property
+    def refusal(self) -> ProviderError | None:
+        """Why the engine does not run the provider, or `None` where it does."""
+        with quiet():
+            plan = make_plan([self.declaration], self.context)
+        return plan.failures.get(self.declaration.name)
+
+    def enricher(self, *, unmasked: bool = False) -> Enricher:
+        """Return the engine with this provider; unmasked, it writes no warm-up."""
+        made = self.declaration
+        provider = made.provider
+        if unmasked:
+            verb = "expressions" if self.is_native else "enrich"
+            provider = SimpleNamespace(
+                name=made.name,
+                version=made.version,
+                columns=made.columns,
+                min_bars=0,
+                lookback=made.lookback,
+                requires=made.requires,
+                **{verb: getattr(provider, verb)},
+            )
+        return Enricher([provider], on_error="raise")
+
+    def run(self, enricher: Enricher, bars: Any) -> pa.Table:
+        """Run the engine on bars of this context."""
+        symbol, threshold = self.context.symbol, self.context.threshold_decimal_bps
+        return enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold).table
+
+    def enriched(self, enricher: Enricher, bars: Any) -> Values:
+        """Run the engine and return the feature columns; a null is NaN, a NaN stays one too."""
+        with quiet():
+            table = self.run(enricher, bars)
+        columns = [table.column(name).to_numpy() for name in self.declaration.columns]
+        return np.column_stack(columns)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Ignore warnings of the provider's code: hostile bars are bound to cause some."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _copied(provider: Any) -> Any | None:
+    """Return a deep copy, or `None` where there can be none."""
+    try:
+        return copy.deepcopy(provider)
+    except ISOLATED:
+        return None
+
+
+def _as_values(made: pl.DataFrame) -> Values:
+    """Return columns as float64, null as NaN."""
+    values: Values = made.select(pl.all().cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    return values
+
+
+def _collected(plan: pl.LazyFrame, height: int) -> Values | BaseException:
+    try:
+        values = _as_values(plan.collect(engine="in-memory"))
+    except ISOLATED as error:
+        return error
+    if len(values) != height:
+        msg = f"{len(values)} values for {height} bars"
+        return ValueError(msg)
+    return values
