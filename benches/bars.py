@@ -19,8 +19,7 @@ def make_bars(rows: int, *, seed: int = SEED) -> pa.Table:
     rng = np.random.default_rng(seed)
     width = THRESHOLD / 100_000
     steps = np.where(rng.random(rows) < 0.5, -width, width) * rng.uniform(1.0, 1.2, rows)
-    # NOTE: pulled back to its start, so that 20M bars do not walk to zero or infinity.
-    close = 40_000.0 * np.exp(_pulled_back(steps))
+    close = 40_000.0 * np.exp(_reflected(np.cumsum(steps)))
     open_ = np.concatenate([[40_000.0], close[:-1]])
     high = np.maximum(open_, close) * (1 + rng.uniform(0, width / 4, rows))
     low = np.minimum(open_, close) * (1 - rng.uniform(0, width / 4, rows))
@@ -51,10 +50,9 @@ def make_bars(rows: int, *, seed: int = SEED) -> pa.Table:
     )
 
 
-def _pulled_back(steps: np.ndarray) -> np.ndarray:
-    walk = np.cumsum(steps)
-    anchor = np.linspace(0.0, walk[-1], len(walk))
-    return walk - anchor
+def _reflected(walk: np.ndarray) -> np.ndarray:
+    """Keep a walk within ±0.5 by mirrors, so that 20M bars do not reach zero or infinity."""
+    return 0.5 - np.abs((walk + 0.5) % 2.0 - 1.0)
 
 
 def many_series(series: int, rows: int, *, interleaved: bool = False) -> pa.Table:
