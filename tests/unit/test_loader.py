@@ -30,7 +30,7 @@ def install(tmp_path, monkeypatch):
         module = f"fake_{package}".replace("-", "_")
         source = textwrap.dedent(source).format(name=name, version=version)
         (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{package}-{version}.dist-info"
+        info = tmp_path / f"{package.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
