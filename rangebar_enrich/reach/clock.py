@@ -95,6 +95,9 @@ def looks_back(rolling: Mapping[str, Any]) -> bool:
     return all(offset[unit] >= period[unit] for unit in _UNITS)
 
 
-def rows_in(duration: Mapping[str, Any]) -> int | None:
-    """Return the length of a window that counts in index steps (`"20i"`), else `None`."""
-    return duration["nsecs"] if duration["parsed_int"] else None
+def rows_in(duration: Mapping[str, Any], closed: str) -> int | None:
+    """Return how many rows before its own a window over the row number (`"20i"`) reads, else `None`."""
+    if not duration["parsed_int"]:
+        return None
+    steps: int = duration["nsecs"]
+    return steps if closed in {"Both", "Left"} else steps - 1

@@ -123,7 +123,7 @@ class Intervals:
             return OPAQUE
         if ticks is None or not looks_back(spec):
             return unbounded(read, Shape.COLUMN)
-        steps = rows_in(spec["offset"]) if not ticks else None
+        steps = rows_in(spec["offset"], spec["closed_window"]) if not ticks else None
         result = window(union(read), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks, shape=Shape.COLUMN)
 
@@ -131,8 +131,9 @@ class Intervals:
         ticks = clock(tree.children(node)[1], self._schema)
         if ticks is None or any(span.mirrored for span in inputs):
             return unbounded(inputs, Shape.COLUMN)
-        size = (tree.options(node) or {}).get("options", {}).get("window_size")
-        steps = rows_in(size) if size is not None and not ticks else None
+        settings = tree.options(node).get("options")
+        by_rows = settings is not None and not ticks
+        steps = rows_in(settings["window_size"], settings["closed_window"]) if by_rows else None
         result = window(union(inputs), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks)
 

@@ -38,7 +38,7 @@ _ROW_BY_ROW = {
         HexEncode JsonDecode JsonPathMatch LenBytes LenChars Lowercase Normalize PadEnd PadStart Replace
         ReplaceMany Reverse Slice Split SplitExact SplitN StartsWith StripChars StripCharsEnd StripCharsStart
         StripPrefix StripSuffix Tail Titlecase ToDecimal ToInteger Uppercase ZFill""",
-    "Function.StructExpr": """FieldByName JsonEncode MapFieldNames PrefixFields RenameFields SelectFields
+    "Function.StructExpr": """Drop FieldByName JsonEncode MapFieldNames PrefixFields RenameFields SelectFields
         SuffixFields""",
     "Function.TemporalExpr": """BaseUtcOffset CastTimeUnit Century Combine ConvertTimeZone DSTOffset Date
         DatetimeFunction Day DaysInMonth Duration Hour IsLeapYear IsoYear Microsecond Millennium Millisecond

@@ -67,7 +67,6 @@ def _table(random: Random, kind: str, height: int) -> pl.DataFrame:
         open_time=time_us - 1,
         timestamp=pl.col("when"),
         pair=pl.struct("a", "b"),
-        mapping=pl.col("items"),
     )
 
 

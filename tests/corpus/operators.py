@@ -7,6 +7,7 @@ A test compares both with the installed Polars, so a new method can't slip by.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from datetime import date
 
@@ -14,10 +15,10 @@ import polars as pl
 
 Builder = Callable[[], pl.Expr]
 
-a, b, n, k = pl.col("a"), pl.col("b"), pl.col("n"), pl.col("k")
-t, s, when_, items, pair, mapping = (
-    pl.col("t"), pl.col("s"), pl.col("when"), pl.col("items"), pl.col("pair"), pl.col("mapping"),
-)  # fmt: skip
+a, b, n, flag = pl.col("a"), pl.col("b"), pl.col("n"), pl.col("flag")
+t, s, when_, items, pair = (pl.col(name) for name in ("t", "s", "when", "items", "pair"))
+mapping = pl.concat_list(pl.struct(key=n, value=b), pl.struct(key=n + 9, value=a)).list
+spell = when_ - when_.shift(1)
 element = pl.element()
 
 
@@ -29,6 +30,14 @@ def _first(series: list[pl.Series]) -> pl.Series:
     return series[0]
 
 
+def build(builder: Builder) -> pl.Expr:
+    """Build one expression; deprecated methods are operators all the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = builder()
+    return made[0] if isinstance(made, list) else made
+
+
 def _plain(names: str, owner: pl.Expr | object, *args: object) -> dict[str, Builder]:
     """Builders for methods that are called alike."""
     return {name: (lambda name=name: getattr(owner, name)(*args)) for name in names.split()}
@@ -36,25 +45,33 @@ def _plain(names: str, owner: pl.Expr | object, *args: object) -> dict[str, Buil
 
 EXPR: dict[str, Builder] = {
     **_plain(
-        """abs all any approx_n_unique arccos arccosh arcsin arcsinh arctan arctanh arg_max arg_min arg_sort
-        arg_true arg_unique backward_fill bitwise_and bitwise_count_ones bitwise_count_zeros
-        bitwise_leading_ones bitwise_leading_zeros bitwise_or bitwise_trailing_ones bitwise_trailing_zeros
-        bitwise_xor bottom_k cbrt ceil cos cosh cot count cum_count cum_max cum_min cum_prod cum_sum degrees
-        diff drop_nans drop_nulls entropy erf erfc exp explode first floor forward_fill
-        has_nulls hash head hist implode interpolate is_duplicated is_empty is_finite
-        is_first_distinct is_infinite is_last_distinct is_nan is_not_nan is_not_null is_null is_sorted
-        is_unique item kurtosis last len limit log log10 log1p lower_bound max mean median min mode n_unique
-        nan_max nan_min neg not_ null_count pct_change peak_max peak_min product radians rank
-        reverse rle rle_id set_sorted shuffle sign sin sinh skew sort sqrt std sum tail tan tanh
-        to_physical top_k truncate unique unique_counts upper_bound value_counts var""",
+        """abs approx_n_unique arccos arccosh arcsin arcsinh arctan arctanh arg_max arg_min arg_sort arg_unique
+        backward_fill bottom_k cbrt ceil cos cosh cot count cum_count cum_max cum_min cum_prod cum_sum degrees
+        diff drop_nans drop_nulls entropy erf erfc exp first floor forward_fill has_nulls hash head hist
+        implode interpolate is_duplicated is_empty is_finite is_first_distinct is_infinite is_last_distinct
+        is_nan is_not_nan is_not_null is_null is_sorted is_unique item kurtosis last len limit log log10 log1p
+        lower_bound max mean median min mode n_unique nan_max nan_min neg null_count pct_change peak_max
+        peak_min product radians rank reverse rle rle_id set_sorted shuffle sign sin sinh skew sort sqrt std
+        sum tail tan tanh to_physical top_k truncate unique unique_counts upper_bound value_counts var""",
         a,
     ),
     **_plain(
-        """add and_ append dot eq eq_missing floordiv ge gt is_close le lt mod mul ne ne_missing or_ pow sub
-        truediv truncdiv xor interpolate_by max_by min_by repeat_by search_sorted index_of""",
+        """bitwise_and bitwise_count_ones bitwise_count_zeros bitwise_leading_ones bitwise_leading_zeros
+        bitwise_or bitwise_trailing_ones bitwise_trailing_zeros bitwise_xor""",
+        n,
+    ),
+    **_plain("all any arg_true not_", flag),
+    **_plain("and_ or_ xor", flag, flag),
+    **_plain("explode", items),
+    **_plain("repeat_by", a, n),
+    **_plain("interpolate_by", a, t),
+    **_plain(
+        """add append dot eq eq_missing floordiv ge gt is_close le lt mod mul ne ne_missing pow sub truediv
+        truncdiv max_by min_by search_sorted""",
         a,
         b,
     ),
+    **_plain("index_of", a, 98.0),
     **_plain(
         """rolling_kurtosis rolling_max rolling_mean rolling_median rolling_min rolling_rank rolling_skew
         rolling_std rolling_sum rolling_var""",
@@ -120,7 +137,7 @@ EXPR: dict[str, Builder] = {
 }  # fmt: skip
 
 VARIANTS: dict[str, Builder] = {
-    "shift fill": lambda: a.shift(1, fill_value=b),
+    "shift fill": lambda: a.shift(1, fill_value=b.first()),
     "fill_null forward": lambda: a.fill_null(strategy="forward", limit=2),
     "fill_null backward": lambda: a.fill_null(strategy="backward", limit=2),
     "fill_null min": lambda: a.fill_null(strategy="min"),
@@ -148,20 +165,22 @@ VARIANTS: dict[str, Builder] = {
 
 LIST: dict[str, Builder] = {
     **_plain(
-        """all any arg_max arg_min diff drop_nulls explode first item last len max mean median min n_unique
+        """arg_max arg_min diff drop_nulls explode first last len max mean median min n_unique
         reverse sort std sum unique var head tail""",
         items.list,
     ),
+    **_plain("all any", (items.list.eval(element > 0)).list),
+    "item": lambda: pl.concat_list(a).list.item(),
     "agg": lambda: items.list.agg(element.sum()),
     "concat": lambda: items.list.concat(items),
-    "contains": lambda: items.list.contains(1),
+    "contains": lambda: items.list.contains(1.0),
     "count_matches": lambda: items.list.count_matches(1),
     "eval": lambda: items.list.eval(element.rank()),
     "filter": lambda: items.list.filter(element > 1),
     "gather": lambda: items.list.gather([0]),
     "gather_every": lambda: items.list.gather_every(2),
     "get": lambda: items.list.get(0),
-    "join": lambda: items.list.join(","),
+    "join": lambda: s.str.split(",").list.join(","),
     "sample": lambda: items.list.sample(1, seed=1),
     "set_difference": lambda: items.list.set_difference(items),
     "set_intersection": lambda: items.list.set_intersection(items),
@@ -169,49 +188,57 @@ LIST: dict[str, Builder] = {
     "set_union": lambda: items.list.set_union(items),
     "shift": lambda: items.list.shift(-1),
     "slice": lambda: items.list.slice(0, 1),
-    "to_array": lambda: items.list.to_array(2),
-    "to_map": lambda: items.list.to_map(),
+    "to_array": lambda: items.list.to_array(3),
+    "to_map": lambda: mapping.to_map(),
     "to_struct": lambda: items.list.to_struct(fields=["x"]),
 }
 
-array = items.list.to_array(2)
+array = items.list.to_array(3)
 ARR: dict[str, Builder] = {
     **_plain(
-        """all any arg_max arg_min explode first last len max mean median min n_unique reverse sort std sum
+        """arg_max arg_min explode first last len max mean median min n_unique reverse sort std sum
         to_list unique var head tail""",
         array.arr,
     ),
+    **_plain("all any", array.arr.eval(element > 0).arr),
     "agg": lambda: array.arr.agg(element.sum()),
-    "contains": lambda: array.arr.contains(1),
+    "contains": lambda: array.arr.contains(1.0),
     "count_matches": lambda: array.arr.count_matches(1),
     "dot": lambda: array.arr.dot(array),
     "eval": lambda: array.arr.eval(element + 1),
     "get": lambda: array.arr.get(0),
-    "join": lambda: array.arr.join(","),
+    "join": lambda: pl.concat_list(s, s).list.to_array(2).arr.join(","),
     "shift": lambda: array.arr.shift(-1),
     "slice": lambda: array.arr.slice(0, 1),
-    "to_struct": lambda: array.arr.to_struct(fields=["x", "y"]),
+    "to_struct": lambda: array.arr.to_struct(fields=["x", "y", "z"]),
 }
 
 STR: dict[str, Builder] = {
     **_plain(
         """escape_regex join len_bytes len_chars normalize reverse strip_chars strip_chars_end
-        strip_chars_start to_date to_datetime to_integer to_lowercase to_time to_titlecase to_uppercase""",
+        strip_chars_start to_lowercase to_titlecase to_uppercase""",
         s.str,
     ),
+    "to_date": lambda: s.str.to_date(strict=False),
+    "to_datetime": lambda: s.str.to_datetime("%Y-%m-%d", strict=False),
+    "to_integer": lambda: s.str.to_integer(strict=False),
+    "to_time": lambda: s.str.to_time("%M", strict=False),
     **_plain(
-        """contains count_matches ends_with extract extract_all extract_groups find json_path_match split
+        """contains count_matches ends_with extract_all find split
         starts_with strip_prefix strip_suffix""",
         s.str,
         "a",
     ),
+    "extract": lambda: s.str.extract("(a)"),
+    "extract_groups": lambda: s.str.extract_groups("(a)"),
+    "json_path_match": lambda: pl.format("[{}]", n).str.json_path_match("$[0]"),
     "contains_any": lambda: s.str.contains_any(["a"]),
-    "decode": lambda: s.str.decode("hex"),
+    "decode": lambda: s.str.decode("hex", strict=False),
     "encode": lambda: s.str.encode("hex"),
     "extract_many": lambda: s.str.extract_many(["a"]),
     "find_many": lambda: s.str.find_many(["a"]),
     "head": lambda: s.str.head(2),
-    "json_decode": lambda: s.str.json_decode(pl.List(pl.Int64)),
+    "json_decode": lambda: pl.format("[{}]", n).str.json_decode(pl.List(pl.Int64)),
     "pad_end": lambda: s.str.pad_end(5),
     "pad_start": lambda: s.str.pad_start(5),
     "replace": lambda: s.str.replace("a", "b"),
@@ -220,7 +247,7 @@ STR: dict[str, Builder] = {
     "slice": lambda: s.str.slice(1),
     "split_exact": lambda: s.str.split_exact("a", 1),
     "splitn": lambda: s.str.splitn("a", 2),
-    "strptime": lambda: s.str.strptime(pl.Date, "%Y"),
+    "strptime": lambda: s.str.strptime(pl.Date, "%Y-%m-%d", strict=False),
     "tail": lambda: s.str.tail(2),
     "to_decimal": lambda: s.str.to_decimal(scale=2),
     "zfill": lambda: s.str.zfill(5),
@@ -228,12 +255,17 @@ STR: dict[str, Builder] = {
 
 DT: dict[str, Builder] = {
     **_plain(
-        """base_utc_offset century date day days_in_month dst_offset epoch hour is_business_day is_leap_year
+        """century date day days_in_month epoch hour is_business_day is_leap_year
         iso_year microsecond millennium millisecond minute month month_end month_start nanosecond ordinal_day
-        quarter second time timestamp to_string total_days total_hours total_microseconds
-        total_milliseconds total_minutes total_nanoseconds total_seconds week weekday year""",
+        quarter second time timestamp to_string week weekday year""",
         when_.dt,
     ),
+    **_plain(
+        """total_days total_hours total_microseconds total_milliseconds total_minutes total_nanoseconds
+        total_seconds""",
+        spell.dt,
+    ),
+    **_plain("base_utc_offset dst_offset", when_.dt.replace_time_zone("Europe/Berlin").dt),
     "add_business_days": lambda: when_.dt.add_business_days(n),
     "cast_time_unit": lambda: when_.dt.cast_time_unit("ms"),
     "combine": lambda: when_.dt.combine(pl.time(1)),
@@ -249,7 +281,7 @@ DT: dict[str, Builder] = {
 binary = s.cast(pl.Binary)
 BIN: dict[str, Builder] = {
     "contains": lambda: binary.bin.contains(b"a"),
-    "decode": lambda: binary.bin.decode("hex"),
+    "decode": lambda: binary.bin.encode("hex").cast(pl.Binary).bin.decode("hex"),
     "encode": lambda: binary.bin.encode("hex"),
     "ends_with": lambda: binary.bin.ends_with(b"a"),
     "get": lambda: binary.bin.get(0),
@@ -273,7 +305,7 @@ CAT: dict[str, Builder] = {
 }
 
 STRUCT: dict[str, Builder] = {
-    "drop": lambda: pair.struct.drop("a"),
+    "drop": lambda: pair.struct.drop(["a"]),
     "eval": lambda: pair.struct.eval(pl.field("a") + 1),
     "field": lambda: pair.struct.field("a"),
     "json_encode": lambda: pair.struct.json_encode(),
@@ -303,35 +335,42 @@ EXT: dict[str, Builder] = {
 }
 
 MAP: dict[str, Builder] = {
-    "contains_key": lambda: mapping.map.contains_key(1),
-    "entries": lambda: mapping.map.entries(),
-    "get": lambda: mapping.map.get(1),
-    "keys": lambda: mapping.map.keys(),
-    "len": lambda: mapping.map.len(),
-    "values": lambda: mapping.map.values(),
+    "contains_key": lambda: mapping.to_map().map.contains_key(1),
+    "entries": lambda: mapping.to_map().map.entries(),
+    "get": lambda: mapping.to_map().map.get(1),
+    "keys": lambda: mapping.to_map().map.keys(),
+    "len": lambda: mapping.to_map().map.len(),
+    "values": lambda: mapping.to_map().map.values(),
 }
 
 FUNCTIONS: dict[str, Builder] = {
     **_plain(
-        """all_horizontal any_horizontal arctan2 coalesce concat_arr concat_list concat_str corr cov
+        """arctan2 coalesce concat_arr concat_list concat_str corr cov
         max_horizontal mean_horizontal min_horizontal struct sum_horizontal cum_sum_horizontal list""",
         pl,
         "a",
         "b",
     ),
     **_plain("approx_n_unique count cum_count cum_sum first head implode last max mean median min n_unique std sum tail var", pl, "a"),
-    **_plain("int_ranges date_ranges datetime_ranges time_ranges date_range datetime_range time_range", pl, "t", "when"),
+    "int_ranges": lambda: pl.int_ranges(0, n),
+    "date_ranges": lambda: pl.date_ranges(when_.dt.date(), when_.dt.date()),
+    "datetime_ranges": lambda: pl.datetime_ranges(when_, when_),
+    "time_ranges": lambda: pl.time_ranges(),
+    "date_range": lambda: pl.date_range(when_.min().dt.date(), when_.max().dt.date()),
+    "datetime_range": lambda: pl.datetime_range(when_.min(), when_.max()),
+    "time_range": lambda: pl.time_range(),
+    **_plain("all_horizontal any_horizontal", pl, "flag", "flag"),
     "all": lambda: pl.all(),
-    "any": lambda: pl.any("a"),
+    "any": lambda: pl.any("flag"),
     "arange": lambda: pl.arange(pl.len()),
     "arg_sort_by": lambda: pl.arg_sort_by("a"),
     "arg_where": lambda: pl.arg_where(a > 1),
-    "business_day_count": lambda: pl.business_day_count(date(2020, 1, 1), when_),
+    "business_day_count": lambda: pl.business_day_count(date(2020, 1, 1), when_.dt.date()),
     "col": lambda: pl.col("a"),
     "cum_fold": lambda: pl.cum_fold(0, lambda x, y: x + y, ["a", "b"]),
     "cum_reduce": lambda: pl.cum_reduce(lambda x, y: x + y, ["a", "b"]),
-    "date": lambda: pl.date(2020, n, 1),
-    "datetime": lambda: pl.datetime(2020, n, 1),
+    "date": lambda: pl.date(2020, n + 1, 1),
+    "datetime": lambda: pl.datetime(2020, n + 1, 1),
     "duration": lambda: pl.duration(days=n),
     "element": lambda: items.list.eval(pl.element()),
     "escape_regex": lambda: s.str.escape_regex(),
@@ -349,7 +388,7 @@ FUNCTIONS: dict[str, Builder] = {
     "map_groups": lambda: pl.map_groups(["a"], _first),
     "nth": lambda: pl.nth(0),
     "ones": lambda: pl.ones(pl.len()),
-    "pipe_with_dtype": None,
+    "pipe_with_dtype": lambda: pl.pipe_with_dtype(["a"], lambda found: found[0][0]),
     "quantile": lambda: pl.quantile("a", 0.5),
     "reduce": lambda: pl.reduce(lambda x, y: x + y, ["a", "b"]),
     "repeat": lambda: pl.repeat(1.0, pl.len()),
@@ -357,9 +396,57 @@ FUNCTIONS: dict[str, Builder] = {
     "rolling_cov": lambda: pl.rolling_cov(a, b, window_size=5),
     "row_index": lambda: pl.row_index(),
     "sql_expr": lambda: pl.sql_expr("a + 1"),
-    "struct_with_fields": None,
     "time": lambda: pl.time(n),
     "when": lambda: pl.when(a > 1).then(b),
     "zeros": lambda: pl.zeros(pl.len()),
-    "arg": None,
 }  # fmt: skip
+
+NAMESPACES: dict[str, dict[str, Builder]] = {
+    "list": LIST,
+    "arr": ARR,
+    "str": STR,
+    "dt": DT,
+    "bin": BIN,
+    "cat": CAT,
+    "struct": STRUCT,
+    "name": NAME,
+    "ext": EXT,
+    "map": MAP,
+}
+
+NOT_OPERATORS = frozenset({"deserialize", "meta", *NAMESPACES})
+"""Public names of `pl.Expr` that build no operator: the namespaces, and what reads an expression."""
+
+NOT_FUNCTIONS = frozenset(
+    """align_frames build_info collect_all collect_all_async concat defer delete_iceberg disable_string_cache
+    dtype_of enable_string_cache explain_all from_arrow from_dataframe from_dict from_dicts from_numpy from_pandas
+    from_records from_repr from_torch get_extension_type get_index_type json_normalize merge_sorted read_avro
+    read_clipboard read_csv read_database read_database_uri read_delta read_excel read_ipc read_ipc_schema
+    read_ipc_stream read_json read_lines read_ndjson read_ods read_parquet read_parquet_metadata
+    read_parquet_schema register_extension_type scan_arrow_c_stream scan_csv scan_delta scan_external_reader
+    scan_iceberg scan_ipc scan_lance scan_lines scan_ndjson scan_parquet scan_pyarrow_dataset select self_dtype
+    set_random_seed show_versions sql struct_with_fields thread_pool_size union unregister_extension_type
+    using_string_cache wrap_df wrap_s""".split()
+)
+"""Public functions of `polars` that build no expression: readers, frames, settings, dtypes."""
+
+
+def builders() -> dict[str, Builder]:
+    """Every builder under the dotted name by which it is reached, variants included."""
+    named = {f"Expr.{name}": builder for name, builder in {**EXPR, **VARIANTS}.items()}
+    for namespace, methods in NAMESPACES.items():
+        named |= {f"Expr.{namespace}.{name}": builder for name, builder in methods.items()}
+    return named | {f"pl.{name}": builder for name, builder in FUNCTIONS.items()}
+
+
+FOREIGN = frozenset(
+    """Expr.inspect Expr.map_batches Expr.map_elements Expr.name.map Expr.name.strip_prefix Expr.name.strip_suffix
+    Expr.pipe_with_dtype Expr.rolling_map pl.cum_fold pl.cum_reduce pl.cum_sum_horizontal pl.fold pl.map_batches
+    pl.map_groups pl.pipe_with_dtype pl.reduce""".split()
+)
+"""Builders whose expression holds a Python function."""
+
+
+def native() -> dict[str, Builder]:
+    """Every builder whose expression Polars computes by itself."""
+    return {name: builder for name, builder in builders().items() if name not in FOREIGN}
