@@ -111,7 +111,7 @@ def _arrow_layout(schema: pa.Schema) -> tuple[dict[str, str], dict[str, pl.DataT
 def _readable(schema: pa.Schema) -> Mapping[str, pl.DataType]:
     """Return the columns that Polars can hold; others stay with the caller, unseen."""
     try:
-        return pl.DataFrame(schema.empty_table()).schema
+        return pl.Schema(schema)
     except _UNREADABLE:
         if len(schema) == 1:
             return {}
