@@ -13,7 +13,7 @@ What happens in a run, and where each step lives:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -23,11 +23,13 @@ from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
 from rangebar_enrich.bars.names import BUILDER_COLUMNS
 from rangebar_enrich.bars.series import SeriesKey, check_order, checked_threshold, split_series
+from rangebar_enrich.batches import BatchWalk, read_batches
 from rangebar_enrich.declaration import Kind, cause, declare_all
 from rangebar_enrich.errors import UnsupportedBarsError, message
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.explanation import explain_plan, fixed_by
 from rangebar_enrich.lazy import LazyBars
+from rangebar_enrich.live import LiveEnricher
 from rangebar_enrich.loader import Discovery, discover
 from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, feature_field
 from rangebar_enrich.planner import Planner
@@ -216,6 +218,74 @@ class Enricher:
         if self._raises:
             _raise_first(runs)
         return EnrichmentResult(table, self._features(source, execution, outcomes), outcomes)
+
+    def live(
+        self,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+        ouroboros_mode: str | None = None,
+        history: Any = None,
+        history_is_complete: bool = False,
+    ) -> LiveEnricher:
+        """Return an enricher of one series that takes its bars as they come.
+
+        Args:
+            symbol: Symbol of the series; found in the first bars where it is `None`.
+            threshold_decimal_bps: Its threshold, likewise.
+            ouroboros_mode: Its mode, where the bars have that column.
+            history: Earlier bars of the series, in any kind. Without it the series starts with
+                the first push.
+            history_is_complete: The series starts with the history given. Recursive features
+                need that, unless their provider declares a `lookback`.
+
+        Raises:
+            BarsError: The history breaks a rule.
+        """
+        key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps), ouroboros_mode)
+        live = self._live(key)
+        if history is not None:
+            live.absorb(history, is_complete=history_is_complete)
+        return live
+
+    def _live(self, key: SeriesKey) -> LiveEnricher:
+        return LiveEnricher(
+            self._planner, self._rejections, key, raises=self._raises, suspects=self._suspects
+        )
+
+    def iter_batches(
+        self,
+        source: Any,
+        *,
+        rows: int = 500_000,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Enrich bars that need not fit into memory, a batch at a time.
+
+        Every series starts with its first bar in `source` and goes on from batch to batch, so
+        the batches together equal one run over the whole.
+
+        Args:
+            source: A path to Parquet, Arrow IPC or an IPC stream, a `pa.RecordBatchReader`, or any
+                eager kind of bars.
+            rows: Most bars of a batch.
+            symbol: As for `run`.
+            threshold_decimal_bps: As for `run`.
+
+        Yields:
+            Tables as `run` gives them, in the order of the source.
+
+        Raises:
+            BarsError: The bars break a rule.
+            UnsupportedBarsError: The source is none of these.
+        """
+        if rows < 1:
+            msg = f"'rows' is {rows}; a batch has at least one row."
+            raise ValueError(msg)
+        walk = BatchWalk(self._live, symbol, checked_threshold(threshold_decimal_bps))
+        for table in read_batches(source, rows):
+            yield walk.enrich(table)
 
     def _start(self, source: Source) -> list[SeriesRun]:
         """Return one run for each series, with its plan."""

@@ -44,7 +44,9 @@ class LegacyBars:
     unit: str = MICROSECONDS
 
 
-def run_legacy(declaration: Declaration, bars: LegacyBars, key: SeriesKey | BarContext) -> dict[str, pl.Series]:
+def run_legacy(
+    declaration: Declaration, bars: LegacyBars, key: SeriesKey | BarContext
+) -> dict[str, pl.Series]:
     """Let a legacy provider enrich a view of `bars`, and take the columns it added.
 
     Args:
@@ -94,34 +96,38 @@ def _run_once(
 
 
 def _accepted(declaration: Declaration, result: object, shown: pd.DataFrame) -> pd.DataFrame:
+    """Return the DataFrame to take columns from; another than the one shown is warned of."""
     import pandas as pd
 
     if result is shown:
         return shown
-    if result is None and all(column in shown.columns for column in declaration.columns):
-        returned = "nothing"
-        result = shown
-    elif isinstance(result, pd.DataFrame):
-        returned = "another DataFrame"
+    if isinstance(result, pd.DataFrame):
+        returned, accepted = "another DataFrame", result
+    elif result is None and all(column in shown.columns for column in declaration.columns):
+        returned, accepted = "nothing", shown
     else:
         kind = type(result).__name__
-        fault = f"enrich() returned {kind}, expected the DataFrame that it was given"
-        _refuse(declaration, [fault])
+        raise _fault(
+            declaration, [f"enrich() returned {kind}, expected the DataFrame it was given"]
+        )
     logger.warning(
         "provider '%s' %s returned %s instead of the one it was given; its columns are used",
         declaration.name,
         declaration.version,
         returned,
     )
-    accepted: pd.DataFrame = result
     return accepted
 
 
 def _refuse(declaration: Declaration, faults: Sequence[str]) -> None:
     if faults:
-        head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
-        hint = "a legacy provider adds its columns in place and changes nothing else."
-        raise RunError.of(declaration.name, message(head, faults, hint))
+        raise _fault(declaration, faults)
+
+
+def _fault(declaration: Declaration, faults: Sequence[str]) -> RunError:
+    head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
+    hint = "a legacy provider adds its columns in place and changes nothing else."
+    return RunError.of(declaration.name, message(head, faults, hint))
 
 
 def _arrays(bars: LegacyBars, *, writable: bool) -> dict[str, Any]:

@@ -167,23 +167,30 @@ class Plan:
     fixed_by: Mapping[str, int | None]
     times: Mapping[str, frozenset[str]]
 
+    @cached_property
+    def native(self) -> Mapping[str, CompiledProvider]:
+        """The native providers that run, by name."""
+        steps = [step for step in self.steps if isinstance(step, NativeStep)]
+        return {one.name: one for step in steps for one in step.providers}
+
     def has_exprs(self, exprs: Mapping[str, Mapping[str, pl.Expr]]) -> bool:
         """Return whether `exprs` are what this plan runs; a Python function equals no other."""
-        steps = [step for step in self.steps if isinstance(step, NativeStep)]
-        own = {one.name: one for step in steps for one in step.providers}
-        return own.keys() == exprs.keys() and all(
+        return self.native.keys() == exprs.keys() and all(
             not one.has_udf
             and all(one.exprs[column].meta.eq(expr) for column, expr in exprs[name].items())
-            for name, one in own.items()
+            for name, one in self.native.items()
         )
 
 
+def mended_value(value: pl.Expr, warm_up: int) -> pl.Expr:
+    """Return a feature as readers of it see it: float64, null where undefined or in warm-up."""
+    value = value.cast(pl.Float64).fill_nan(None)
+    return pl.when(pl.int_range(pl.len()) >= warm_up).then(value) if warm_up else value
+
+
 def mended_column(column: str, warm_up: int) -> pl.Expr:
-    """Return a column as readers of it see it: float64, null where undefined or in warm-up."""
-    value = pl.col(column).cast(pl.Float64).fill_nan(None)
-    if warm_up:
-        value = pl.when(pl.int_range(pl.len()) >= warm_up).then(value)
-    return value.alias(column)
+    """Return a column that was computed as readers of it see it."""
+    return mended_value(pl.col(column), warm_up).alias(column)
 
 
 def make_plan(
