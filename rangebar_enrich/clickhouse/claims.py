@@ -17,7 +17,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -74,6 +74,10 @@ class State:
         return self.state % 2 == 0 and self.is_live
 
 
+KnownClaims = dict[Claimed, State]
+"""Ends of chains, as one store last saw them."""
+
+
 class Claims:
     """Claims of one `write` call.
 
@@ -81,6 +85,8 @@ class Claims:
         connection: The database.
         table: The bar table.
         count: Takes the retries.
+        known: Where each chain ended when this store last let go of it. It may be out of date:
+            then the next claim is dropped by the server, and the chain is read.
         lease_seconds: How long others wait for a writer that gives no sign of life.
     """
 
@@ -90,11 +96,13 @@ class Claims:
         table: TableName,
         count: RetryCount,
         *,
+        known: KnownClaims,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._connection = connection
         self._table = claims_table(table)
         self._count = count
+        self._known = known
         self._lease = lease_seconds
         self._holder = f"{_PROCESS}:{uuid.uuid4().hex}"
         self._held: dict[Claimed, State] = {}
@@ -116,7 +124,10 @@ class Claims:
             WriteFailedError: Another writer held one for longer than the retry policy waits.
         """
         wanted = sorted(set(keys))
-        states = self._states(wanted)
+        known = {key: self._known.pop(key, None) for key in wanted}
+        states = {key: state for key, state in known.items() if state is not None}
+        if len(states) < len(wanted):
+            states = self._states(wanted)
         last = max([after_ms, self.computed_at_ms, *(s.computed_at_ms for s in states.values())])
         at = max(int(time.time() * 1000), last + 1)
         for key in wanted:
@@ -187,8 +198,9 @@ class Claims:
         self._held.clear()
         if done:
             self._insert(done)
+            self._known.update(done)
 
-    def _states(self, keys: list[Claimed]) -> Mapping[Claimed, State]:
+    def _states(self, keys: list[Claimed]) -> dict[Claimed, State]:
         """Read the chains' ends; of many keys, all that there are: one row each."""
         sql, params = compose(_STATE, table=self._table.sql, where=_where(keys)), None
         if len(keys) == 1:

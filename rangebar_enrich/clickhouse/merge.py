@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,14 @@ STALE = " (stale)"
 """Ends the version of features whose bar was replaced by another one since."""
 
 _CASCADE = "is_liquidation_cascade"
-_COUNT = "SELECT count(), max(toUnixTimestamp64Milli(computed_at)) FROM $table WHERE $where"
+_COUNT = """
+SELECT count(), max(toUnixTimestamp64Milli(computed_at)),
+    (SELECT any(ouroboros_mode) FROM (
+        SELECT ouroboros_mode FROM $table WHERE symbol = {symbol:String}
+        AND threshold_decimal_bps = {threshold:UInt32} AND ouroboros_mode != {mode:String} LIMIT 1
+    ))
+FROM $table WHERE $where
+"""
 _PROBE = "SELECT $counts FROM $table FINAL WHERE $where$final"
 _READ = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms$final"
 _TAKES = re.compile(
@@ -46,11 +53,13 @@ class Stored:
     Attributes:
         rows: Stored row versions in the range.
         computed_at_ms: Latest `computed_at` of them, ms.
+        other_mode: Another ouroboros mode of the same (symbol, threshold), or `None`.
         carried: Columns with values that the batch does not bring.
     """
 
     rows: int
     computed_at_ms: int
+    other_mode: str | None = None
     carried: tuple[str, ...] = ()
 
 
@@ -76,12 +85,11 @@ def probe(
         WriteRefusedError: Some of them cannot be kept and traced at once.
     """
     parts = {"table": schema.table.sql, "where": selection.where}
-    rows, latest = connection.rows(compose(_COUNT, **parts), selection.params)[0]
-    if not rows:
-        return Stored(0, 0)
+    rows, latest, other = connection.rows(compose(_COUNT, **parts), selection.params)[0]
+    stored = Stored(rows, latest, other or None)
     absent = _absent(schema, brought)
-    if not absent:
-        return Stored(rows, latest)
+    if not rows or not absent:
+        return stored
     counts = _counts(absent)
     conflicts = _conflicts(schema, brought)
     sql = join([*counts.values(), *(sql for sql, _ in conflicts.values())])
@@ -91,7 +99,7 @@ def probe(
     _refuse_conflicts(schema, conflicts, brought, found[len(counts) :])
     carried = tuple(name for name, n in zip(counts, found, strict=False) if n)
     _refuse_untaken(schema, carried)
-    return Stored(rows, latest, carried)
+    return replace(stored, carried=carried)
 
 
 def _absent(schema: TableSchema, brought: Brought) -> list[StoredColumn]:

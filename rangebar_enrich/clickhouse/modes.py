@@ -11,19 +11,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from rangebar_enrich.bars.series import SeriesKey
-from rangebar_enrich.clickhouse.connection import Connection
-from rangebar_enrich.clickhouse.identifiers import compose
-from rangebar_enrich.clickhouse.schema import TableSchema
 from rangebar_enrich.errors import WriteRefusedError, message
 
 logger = logging.getLogger(__name__)
 
 ModeGuard = Literal["strict", "warn", "off"]
 _GUARDS = ("strict", "warn", "off")
-_OTHER = """
-SELECT ouroboros_mode FROM $table WHERE symbol = {symbol:String}
-AND threshold_decimal_bps = {threshold:UInt32} AND ouroboros_mode != {mode:String} LIMIT 1
-"""
 
 
 def check_guard(guard: str) -> None:
@@ -37,15 +30,11 @@ def check_guard(guard: str) -> None:
         raise WriteRefusedError(msg)
 
 
-def check_modes(
-    connection: Connection, schema: TableSchema, keys: Iterable[SeriesKey], *, guard: ModeGuard
-) -> None:
+def check_modes(found: Iterable[tuple[SeriesKey, str | None]], *, guard: ModeGuard) -> None:
     """See that no (symbol, threshold) gets bars of a second ouroboros mode.
 
     Args:
-        connection: The database.
-        schema: The bar table.
-        keys: Series of the batch.
+        found: Each series of the batch, and another mode of it that is stored, or `None`.
         guard: `strict` refuses, `warn` logs, `off` does not look.
 
     Raises:
@@ -55,26 +44,17 @@ def check_modes(
         return
     first: dict[tuple[str | None, int | None], str | None] = {}
     lines = []
-    for key in keys:
-        stored = _stored_other(connection, schema, key)
+    for key, stored in found:
         other = stored or first.setdefault(key[:2], key.ouroboros_mode)
         if other != key.ouroboros_mode:
+            name = f"{key.symbol}@{key.threshold_decimal_bps}"
             where = "stored" if stored else "in the same batch"
-            lines.append(
-                f"{key.symbol}@{key.threshold_decimal_bps}: {key.ouroboros_mode!r} beside {other!r} {where}"
-            )
+            lines.append(f"{name}: {key.ouroboros_mode!r} beside {other!r} {where}")
     if not lines:
         return
-    head = f"{len(lines)} series would mix ouroboros modes:"
+    head = f"{len(lines)} series would mix ouroboros modes."
     if guard == "warn":
         logger.warning("%s", message(head, lines))
         return
     hint = "write them to another table, or pass mode_guard='warn' or 'off' if that is meant."
-    raise WriteRefusedError(message(f"{head} nothing was written.", lines, hint))
-
-
-def _stored_other(connection: Connection, schema: TableSchema, key: SeriesKey) -> str | None:
-    statement = compose(_OTHER, table=schema.table.sql)
-    symbol, threshold, mode = key
-    found = connection.rows(statement, {"symbol": symbol, "threshold": threshold, "mode": mode})
-    return str(found[0][0]) if found else None
+    raise WriteRefusedError(message(f"{head} Nothing was written.", lines, hint))

@@ -64,16 +64,14 @@ def series_stamps(
 
 
 def with_constants(rows: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Table:
-    """Return the rows plus a column for each constant that they do not have themselves."""
+    """Return the rows plus a column for each constant that they do not have themselves.
+
+    Each is a dictionary of one entry, a byte a row to send; ClickHouse takes it into a column
+    of any type.
+    """
+    codes = pa.array(np.zeros(rows.num_rows, dtype=np.int8))
     for name, value in constants.items():
         if name not in rows.column_names:
-            rows = rows.append_column(name, _constant(value, rows.num_rows))
+            entry = pa.array([value.as_py()], value.type)
+            rows = rows.append_column(name, pa.DictionaryArray.from_arrays(codes, entry))
     return rows
-
-
-def _constant(value: pa.Scalar, rows: int) -> pa.Array:
-    """Return `rows` times `value`; text as a dictionary of one entry."""
-    if not pa.types.is_string(value.type):
-        return pa.repeat(value, rows)
-    codes = pa.array(np.zeros(rows, dtype=np.int8))
-    return pa.DictionaryArray.from_arrays(codes, pa.array([value.as_py()], pa.string()))

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich.clickhouse.announcement import announced
-from rangebar_enrich.clickhouse.claims import LEASE_SECONDS, ensure_claims
+from rangebar_enrich.clickhouse.claims import LEASE_SECONDS, KnownClaims, ensure_claims
 from rangebar_enrich.clickhouse.connection import Connection, open_connection
 from rangebar_enrich.clickhouse.features import Features
 from rangebar_enrich.clickhouse.guards import check_bars
@@ -59,6 +59,7 @@ class BarStore:
         self._table = table
         self._lease = lease_seconds
         self._is_ensured = False
+        self._known: KnownClaims = {}
 
     @classmethod
     def connect(
@@ -226,7 +227,9 @@ class BarStore:
             check_bars(incoming, max_width_multiple=max_width_multiple)
             news.started(incoming)
             self._ensure_once()
-            result = BarWriter(self._connection, self._table, incoming, options).write()
+            result = BarWriter(
+                self._connection, self._table, incoming, options, self._known
+            ).write()
             news.completed(result)
         return result
 

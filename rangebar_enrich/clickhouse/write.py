@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.clickhouse.chunks import CHUNK_ROWS, chunk_bounds
-from rangebar_enrich.clickhouse.claims import Claims
+from rangebar_enrich.clickhouse.claims import Claims, KnownClaims
 from rangebar_enrich.clickhouse.columns import BY_NAME
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.features import Feature, versions_of
@@ -40,7 +40,13 @@ from rangebar_enrich.clickhouse.retry import RetryCount
 from rangebar_enrich.clickhouse.schema import TableSchema, read_schema, version_column
 from rangebar_enrich.clickhouse.stamps import series_stamps, with_constants
 from rangebar_enrich.clickhouse.tokens import content_token
-from rangebar_enrich.errors import StoreError, WriteFailedError, message
+from rangebar_enrich.errors import (
+    QueryError,
+    StoreConnectionError,
+    StoreError,
+    WriteFailedError,
+    message,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -126,47 +132,75 @@ class BarWriter:
         table: The bar table.
         incoming: The bars.
         options: How to write them.
+        known: Claims that this store released last; saves looking them up.
     """
 
     def __init__(
-        self, connection: Connection, table: TableName, incoming: Incoming, options: WriteOptions
+        self,
+        connection: Connection,
+        table: TableName,
+        incoming: Incoming,
+        options: WriteOptions,
+        known: KnownClaims,
     ) -> None:
         self._connection = connection
         self._table = table
         self._incoming = incoming
         self._options = options
         self._count = RetryCount()
-        self._claims = Claims(connection, table, self._count, lease_seconds=options.lease_seconds)
+        self._claims = Claims(
+            connection, table, self._count, known=known, lease_seconds=options.lease_seconds
+        )
         self._written: dict[SeriesKey, int] = {}
         self._chunks = self._carried = self._stale = 0
 
     def write(self) -> WriteResult:
-        """Write all series."""
+        """Write all series.
+
+        Raises:
+            WriteRefusedError: Stored rows do not go with these; nothing was written.
+            WriteFailedError: The database failed, or other writers never let go.
+        """
         began = time.perf_counter()
-        pending: Sequence[SeriesRows] = self._incoming.series
-        if not pending:
+        if self._incoming.series:
+            try:
+                self._write_claimed()
+            except (QueryError, StoreConnectionError) as error:
+                raise self._broken_off(error) from error
+            finally:
+                self._release()
+        else:
             self._migrated()
-            return WriteResult(0, 0, 0, time.perf_counter() - began)
-        try:
-            self._claims.acquire(claimed_by(series.key) for series in pending)
-            for _ in range(_MOST_ROUNDS):
-                self._write_once(pending)
-                lost = self._claims.lost()
-                if not lost:
-                    break
-                logger.warning("another writer took over %d series, writing them again", len(lost))
-                self._claims.acquire(lost)
-                pending = [series for series in pending if claimed_by(series.key) in lost]
-            else:
-                raise _overtaken()
-            if self._options.verify:
-                self._verify()
-        finally:
-            self._release()
         rows, seconds = self._incoming.table.num_rows, time.perf_counter() - began
         return WriteResult(
             rows, self._chunks, self._count.retries, seconds, self._carried, self._stale
         )
+
+    def _write_claimed(self) -> None:
+        """Claim the series and write them, again where another writer took over meanwhile."""
+        pending: Sequence[SeriesRows] = self._incoming.series
+        self._claims.acquire(claimed_by(series.key) for series in pending)
+        for _ in range(_MOST_ROUNDS):
+            self._write_once(pending)
+            lost = self._claims.lost()
+            if not lost:
+                break
+            logger.warning("another writer took over %d series, writing them again", len(lost))
+            self._claims.acquire(lost)
+            pending = [series for series in pending if claimed_by(series.key) in lost]
+        else:
+            raise _overtaken()
+        if self._options.verify:
+            self._verify()
+
+    def _broken_off(self, error: StoreError) -> WriteFailedError:
+        done = f"{self._chunks} insert(s) were done"
+        msg = message(
+            f"The write to '{self._table}' broke off; {done}.",
+            str(error).splitlines(),
+            "repeat the same call: it completes the rows, and none is doubled.",
+        )
+        return WriteFailedError(msg)
 
     def _release(self) -> None:
         try:
@@ -178,10 +212,9 @@ class BarWriter:
     def _write_once(self, pending: Sequence[SeriesRows]) -> None:
         """Compare, refuse or send the pending series."""
         schema = self._migrated()
-        check_modes(
-            self._connection, schema, [s.key for s in pending], guard=self._options.mode_guard
-        )
         plans = [self._plan(schema, series) for series in pending]
+        modes = ((plan.key, plan.stored.other_mode) for plan in plans)
+        check_modes(modes, guard=self._options.mode_guard)
         latest = max(plan.stored.computed_at_ms for plan in plans)
         if latest >= self._claims.computed_at_ms:
             # NOTE: rows of another writer's clock lie ahead; ours must be later to be seen.

@@ -51,22 +51,31 @@ class Engine:
 
     def __init__(self, path: str) -> None:
         self.connection = chdb.connect(path)
+        self.connection.query("SET max_threads = 1")  # tiny statements: threads only cost
         self.lock = threading.Lock()
+        self.database = "default"
+        self.settings: dict[str, str] = {}
 
     def run(self, sql: str, body: bytes, params: dict, settings: dict, database: str) -> bytes:
         insert = INSERT.match(sql)
         with self.lock:
-            self.connection.query(f"USE `{database or 'default'}`")
-            for name, value in settings.items():
-                self.connection.query(f"SET {name} = {quoted(value)}")
-            try:
-                if insert:
-                    return self.insert(insert["into"], insert["format"], body)
-                text = sql + ("\n" + body.decode() if body and sql else body.decode())
-                return self.connection.query(text, "TabSeparated", params=params).bytes() or b""
-            finally:
-                for name in settings:
-                    self.connection.query(f"SET {name} = DEFAULT")
+            self.use(database or "default", settings)
+            if insert:
+                return self.insert(insert["into"], insert["format"], body)
+            text = sql + ("\n" + body.decode() if body and sql else body.decode())
+            return self.connection.query(text, "TabSeparated", params=params).bytes() or b""
+
+    def use(self, database: str, settings: dict) -> None:
+        """Give the one session the request's database and settings, where they differ."""
+        if database != self.database:
+            self.connection.query(f"USE `{database}`")
+            self.database = database
+        old = [f"{name} = DEFAULT" for name in self.settings if name not in settings]
+        new = [f"{k} = {quoted(v)}" for k, v in settings.items() if self.settings.get(k) != v]
+        self.settings = {}  # unknown, should the next statement fail
+        if old or new:
+            self.connection.query(f"SET {', '.join(old + new)}")
+        self.settings = settings
 
     def insert(self, into: str, fmt: str, body: bytes) -> bytes:
         with tempfile.NamedTemporaryFile(suffix=".body") as file:
