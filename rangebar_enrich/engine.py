@@ -290,12 +290,10 @@ class Enricher:
     def _start(self, source: Source) -> list[SeriesRun]:
         """Return one run for each series, with its plan."""
         layout = self._planner.layout(source.bars.dtypes)
-        runs = []
-        for key in source.split.keys:
-            symbol, threshold, _ = key
-            plan = self._planner.plan(layout, symbol, threshold)
-            runs.append(SeriesRun(key, plan))
-        return runs
+        return [
+            SeriesRun(key, self._planner.plan(layout, key.symbol, key.threshold_decimal_bps))
+            for key in source.split.keys
+        ]
 
     def _features(
         self, source: Source, execution: Execution | None, outcomes: Sequence[ProviderOutcome]
