@@ -37,7 +37,7 @@ def is_time(name: str, schema: Mapping[str, pl.DataType]) -> bool:
     """Say whether a column is a clock: of a temporal type, or an integer that is named like one."""
     dtype = schema.get(name)
     if dtype is not None and dtype.is_temporal():
-        return dtype not in {pl.Duration, pl.Time}
+        return not isinstance(dtype, pl.Duration | pl.Time)
     if dtype is not None and not dtype.is_integer():
         return False
     return _TIME_NAME.fullmatch(name) is not None

@@ -18,6 +18,9 @@ from rangebar_enrich.reach.clock import is_time
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Path = Callable[[np.random.Generator, int], Floats]
 
+FAILURES = (Exception, pl.exceptions.PanicException)
+"""What Polars raises; a panic is a BaseException."""
+
 ROWS = 48
 """Rows of a table, unless an expression reads further."""
 
@@ -141,7 +144,11 @@ def _column(name: str, dtype: pl.DataType, row: _Row) -> pl.Series:
     """Make a column; clocks have no gaps."""
     if is_time(name, {name: dtype}):
         return _times(name, dtype, row)
-    values = _values(name, dtype, row)
+    try:
+        values = _values(name, dtype, row)
+    except FAILURES:
+        # A dtype that can't be made up still is a column.
+        return pl.Series(name, [None] * row.rows, dtype=dtype)
     empty = row.rng.random(row.rows) < row.style.missing
     # Gaps come in runs, so that limits of fills matter.
     empty |= np.roll(empty, 1) & (row.rng.random(row.rows) < 0.5)

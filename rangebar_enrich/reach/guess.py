@@ -55,7 +55,8 @@ def _uses(node: Node) -> Iterator[tuple[str, pl.DataType]]:
     if name in {"BinaryExpr.Eq", "BinaryExpr.NotEq"}:
         yield from _named(parts[:1], _compared(parts[1]))
     elif name in {"BinaryExpr.And", "BinaryExpr.Or"}:
-        yield from _named(parts, pl.Boolean())
+        has_number = any(tree.integer(part) is not None for part in parts)
+        yield from _named(parts, _INTEGER if has_number else pl.Boolean())
     elif name == "Over":
         yield from _named(parts[1:], _INTEGER)
     elif name in ROLLING_BY or name == "Rolling":

@@ -124,7 +124,8 @@ class Intervals:
         if ticks is None or not looks_back(spec):
             return unbounded(read, Shape.COLUMN)
         steps = rows_in(spec["offset"], spec["closed_window"]) if not ticks else None
-        result = window(union(read), -inf if steps is None else -steps, 0)
+        # The row number itself is read for its distances only.
+        result = window(union(read if ticks else read[:1]), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks, shape=Shape.COLUMN)
 
     def _rolling_by(self, node: Node, inputs: Sequence[Span]) -> Span:
@@ -134,7 +135,8 @@ class Intervals:
         settings = tree.options(node).get("options")
         by_rows = settings is not None and not ticks
         steps = rows_in(settings["window_size"], settings["closed_window"]) if by_rows else None
-        result = window(union(inputs), -inf if steps is None else -steps, 0)
+        values = inputs if ticks else inputs[:1]
+        result = window(union(values), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks)
 
     def _sort_by(self, node: Node) -> Span:

@@ -133,7 +133,7 @@ def rolling(node: Node, inputs: Sequence[Span]) -> Span:
 
 def is_in(node: Node, inputs: Sequence[Span]) -> Span:
     """Row by row against constants or lists; a flat column on the right is read whole."""
-    if inputs[1].is_constant:
+    if _is_constant(node, inputs, 1):
         return inputs[0]
     makes_lists = tree.operator(tree.children(node)[1]) in _MAKES_LISTS
     return union(inputs) if makes_lists else whole(node, inputs)
@@ -141,14 +141,14 @@ def is_in(node: Node, inputs: Sequence[Span]) -> Span:
 
 def replace(node: Node, inputs: Sequence[Span]) -> Span:
     """Row by row where the old and new values are constants."""
-    if not all(span.is_constant for span in inputs[1:3]):
+    if not (_is_constant(node, inputs, 1) and _is_constant(node, inputs, 2)):
         return whole(node, inputs)
     return union([inputs[0], *inputs[3:]])
 
 
 def search_sorted(node: Node, inputs: Sequence[Span]) -> Span:
     """Row by row where the searched values are constants."""
-    return inputs[1] if inputs[0].is_constant else whole(node, inputs)
+    return inputs[1] if _is_constant(node, inputs, 0) else whole(node, inputs)
 
 
 def bin_intervals(node: Node, inputs: Sequence[Span]) -> Span:
@@ -226,6 +226,11 @@ _MAKES_LISTS = frozenset(
         "Function.StringExpr.Split",
     }
 )
+
+
+def _is_constant(node: Node, inputs: Sequence[Span], position: int) -> bool:
+    """Say whether an input is literal; a literal series of one value counts as well."""
+    return inputs[position].is_constant or tree.kind(tree.children(node)[position]) == "Literal"
 
 
 def _count(node: Node) -> int | None:

@@ -17,7 +17,7 @@ import polars as pl
 from rangebar_enrich import tree
 from rangebar_enrich.reach import frames
 from rangebar_enrich.reach.clock import is_time
-from rangebar_enrich.reach.frames import ROWS, STYLES, Style, make_frame
+from rangebar_enrich.reach.frames import FAILURES, ROWS, STYLES, Style, make_frame
 from rangebar_enrich.reach.guess import BARS, guess_dtypes
 from rangebar_enrich.reach.result import Witness
 from rangebar_enrich.tree import Node
@@ -28,7 +28,6 @@ _MOST_ROWS = 8192
 _MOST_LEVELS = 3
 _FALLBACKS = (pl.Float64(), pl.Int64(), pl.Boolean(), pl.String(), pl.Datetime("us"))
 _Mask = np.ndarray[Any, np.dtype[np.bool_]]
-_FAILURES = (Exception, pl.exceptions.PanicException)
 # Relative to the two values, and to what went in: sums over another number of rows round otherwise.
 _RELATIVE: dict[pl.DataType, float] = {pl.Float32(): 1e-4, pl.Float64(): 1e-7}
 _OF_INPUTS = 1e-11
@@ -183,7 +182,7 @@ def compute(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr]) -> dict[str, pl.S
     ]
     try:
         made = frame.lazy().with_columns(columns).select(names.keys()).collect(engine="in-memory")
-    except _FAILURES:
+    except FAILURES:
         return {}
     return {names[series.name]: series for series in made}
 
@@ -209,7 +208,7 @@ def first_change(one: pl.Series, other: pl.Series, rows: int, *, scale: float) -
 def _different(one: pl.Series, other: pl.Series) -> _Mask:
     try:
         return one.ne_missing(other).to_numpy()
-    except _FAILURES:
+    except FAILURES:
         # Some nested types can't be compared by Polars.
         pairs = zip(one.to_list(), other.to_list(), strict=True)
         return np.array([repr(left) != repr(right) for left, right in pairs])
