@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ import pyarrow.parquet as pq
 
 from benches.bars import make_bars
 from benches.contest import OURS, Contender, Contest, Workload
-from benches.indicators import Indicators, flat_expressions
+from benches.indicators import Indicators, flat_expressions, scales
 from rangebar_enrich import Enricher
 
 WHOLE = "run in memory"
 _GROUP = 500_000
+_MOST_CHECKED = 100_000
 _COLUMNS = ["close_time", "open", "high", "low", "close", "volume"]
 
 
@@ -57,11 +57,10 @@ def make_large(rows: int) -> Contest:
 
     def batches(_: Any) -> None:
         writer: pq.ParquetWriter | None = None
-        for batch in enricher.iter_batches(path, rows=_GROUP):
-            made = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        for batch in enricher.iter_batches(path, rows=min(_GROUP, rows // 4)):
             if writer is None:
-                writer = pq.ParquetWriter(target, made.schema)
-            writer.write_table(made)
+                writer = pq.ParquetWriter(target, batch.schema)
+            writer.write_table(batch)
         if writer is not None:
             writer.close()
 
@@ -73,19 +72,17 @@ def make_large(rows: int) -> Contest:
         plan.with_columns(pl.col(names).fill_nan(None)).sink_parquet(target)
 
     values: Callable[[Any], pl.DataFrame] = lambda _: pl.read_parquet(target, columns=names)  # noqa: E731
-    made = [Contender(WHOLE, whole, values=values)]
-    if hasattr(enricher, "iter_batches"):
-        made.append(Contender(OURS, batches, values=values))
-    made += [
-        Contender("lazy sink", streaming, values=values),
-        Contender("flat sink", flat, values=values),
-    ]
-    return Contest(rows, made, scales=_scales(), close=lambda: _remove(target))
-
-
-@cache
-def _scales() -> dict[str, pl.Series]:
-    return {}
+    return Contest(
+        rows,
+        [
+            Contender(WHOLE, whole, values=values),
+            Contender(OURS, batches, values=values),
+            Contender("lazy sink", streaming, values=values),
+            Contender("flat sink", flat, values=values),
+        ],
+        scales=scales(pl.read_parquet(path)) if rows <= _MOST_CHECKED else {},
+        close=lambda: _remove(target),
+    )
 
 
 def _remove(path: Path) -> None:
