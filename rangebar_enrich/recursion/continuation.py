@@ -90,7 +90,7 @@ class _Level:
 
     @classmethod
     def of(cls, recursions: Sequence[Recursion]) -> _Level:
-        inputs = {made.column: _input(made) for made in recursions}
+        inputs = {made.column: _input(made).alias(made.column) for made in recursions}
         folds = {
             made.column: fold_expr(made.name, made.column)
             for made in recursions
@@ -104,7 +104,7 @@ class _Level:
         made: list[pl.Series] = []
         row = held.folds
         if self.folds:
-            folded, row = advance_folds(self.folds, row, inputs.select(list(self.folds)))
+            folded, row = advance_folds(self.folds, row, inputs[list(self.folds)])
             made += folded.get_columns()
         after = {}
         for column, decay in self.decays.items():
@@ -166,7 +166,7 @@ class Continuation:
             times=cutter.times,
             _counts_rows=ROW in read or not read - own,
             _levels=tuple(_Level.of(level) for level in levels_of(recursions)),
-            _outputs={column: tree.encode(node) for column, node in tops.items()},
+            _outputs={column: tree.encode(node).alias(column) for column, node in tops.items()},
             _plan=xxhash.xxh3_128_digest(b"\0".join(packed)),
         )
 
@@ -204,15 +204,14 @@ class Continuation:
             HistoryError: The state belongs to other expressions.
         """
         self._check_plan(state)
-        new = self._read(state, rows)
+        frame = _join(state.context, self._read(state, rows))
         levels = []
         for level, held in zip(self._levels, state.levels, strict=True):
-            inputs = _on_new(state.context, new, level.inputs)
-            made, after = level.advance(held, inputs)
-            new = new.hstack(made)
+            made, after = level.advance(held, _compute(frame, rows.height, level.inputs))
+            frame = frame.hstack(_join(state.context, pl.DataFrame(made)).get_columns())
             levels.append(after)
-        outputs = _on_new(state.context, new, self._outputs)
-        context = _join(state.context, new).tail(self.context_rows).rechunk()
+        outputs = _compute(frame, rows.height, self._outputs)
+        context = _last_rows(frame, self.context_rows, rows.height)
         return outputs, State(state.rows + rows.height, context, tuple(levels), self._plan)
 
     def _check_plan(self, state: State) -> None:
@@ -250,22 +249,28 @@ def _check_dtypes(context: pl.DataFrame, new: Sequence[pl.Series]) -> None:
 
 
 def _join(context: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+    """Put the same columns of the context in front of new rows."""
     if context is None or context.is_empty():
         return new
-    joined = pl.concat([context.select(new.columns), new])
+    joined = context[new.columns].vstack(new)
     # NOTE: Polars keeps one row, and equal rows joined to it, as a constant, and divides by a
     # constant in another way than by a column: the last bit differs. Series are never constants.
     return pl.DataFrame(joined.get_columns())
 
 
-def _on_new(
-    context: pl.DataFrame | None, new: pl.DataFrame, exprs: Mapping[str, pl.Expr]
-) -> pl.DataFrame:
-    """Compute expressions on the context and the new rows; return the new rows."""
-    rows = _join(context, new)
-    start = rows.height - new.height
-    if rows.height == 1:
+def _last_rows(frame: pl.DataFrame, count: int, new: int) -> pl.DataFrame:
+    """Return the last rows, in buffers of their own where a slice would keep many rows alive."""
+    if not count:
+        return frame.clear()
+    rows = frame.tail(count)
+    return rows[list(range(rows.height))] if new > count else rows.rechunk()
+
+
+def _compute(frame: pl.DataFrame, count: int, exprs: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Return expressions for the last `count` rows."""
+    start, names = frame.height - count, list(exprs)
+    if frame.height == 1:
         # One row alone is a constant too. A later row changes nothing, since no part looks ahead.
-        rows = _join(rows, rows)
-    made = rows.lazy().with_columns(**exprs).select(list(exprs)).collect(engine="in-memory")
-    return made.slice(start, new.height)
+        frame = _join(frame, frame)
+    made = frame.lazy().with_columns(exprs.values()).collect(engine="in-memory")
+    return made[names].slice(start, count)

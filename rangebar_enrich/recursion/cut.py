@@ -27,7 +27,7 @@ ROW = f"{SCRATCH_PREFIX}row"
 """The number of a row from the start of the series, as a column."""
 
 _DECAY = "Function.EwmMean"
-_HELD_WORDS = "cum_sum, cum_prod, cum_min, cum_max, cum_count, forward_fill and ewm_mean"
+_HELD_WORDS = "only cum_sum, cum_prod, cum_min, cum_max, cum_count, forward_fill and ewm_mean are"
 
 
 class NotCutError(Exception):
@@ -81,7 +81,7 @@ class Cutter:
         Raises:
             NotCutError: A part can't be continued.
         """
-        node = tree.decode(expr)
+        node = tree.decode(expr) or tree.decode(expr.meta.undo_aliases())
         if node is None:
             msg = "calls a Python function, or is nested too deep: what it reads can't be seen"
             raise NotCutError(msg)
@@ -106,37 +106,48 @@ class Cutter:
         if is_row_number(node):
             return _row_number(node), 0
         inputs = tree.children(node)
-        # A clock that counts rows needs no start: its windows are differences.
+        # A clock that counts rows needs no start: its windows are distances.
         cuttable = inputs[:1] if name in ROLLING_BY else inputs
         parts = [self._cut(part) for part in cuttable]
         node = tree.rebuild(node, [part for part, _ in parts] + list(inputs[len(parts) :]))
         level = max((level for _, level in parts), default=0)
-        if not _is_held(node) or self._span(tree.children(node)[0]).is_constant:
+        if not _is_held(node) or self._is_constant(tree.children(node)[0]):
             return node, level
         self._bound(tree.children(node)[0])
         made = Recursion(f"{SCRATCH_PREFIX}state_{len(self.recursions)}", node, level + 1)
         made = self.recursions.setdefault(tree.pack(node), made)
         return {"Column": made.column}, made.level
 
-    def _span(self, node: Node) -> Span:
-        return Intervals({}, self.schema).span(node)
+    def _is_constant(self, node: Node) -> bool:
+        """Say whether a recursion over `node` is one value for all rows, and so none."""
+        return Intervals({}, self.schema).span(node).is_constant
 
     def _bound(self, node: Node) -> None:
         """Take the reach of a part into account, or refuse the part."""
         intervals = Intervals({}, self.schema)
         span = intervals.span(node)
         if span.opaque:
-            raise NotCutError(words.blind(words.unseen(node, intervals.spans)))
+            part = words.unseen(node, intervals.spans)
+            raise NotCutError(words.blind(self._whole(part)))
         if span.future > 0:
             part = words.looking_ahead(node, intervals.spans)
-            raise NotCutError(words.ahead(part, intervals.spans[id(part)]))
+            raise NotCutError(words.ahead(self._whole(part), intervals.spans[id(part)]))
         if span.past == inf:
-            raise NotCutError(_unbounded(node, intervals.spans))
+            part = _deepest(node, intervals.spans)
+            raise NotCutError(_unbounded(self._whole(part)))
         if span.shape not in {Shape.COLUMN, Shape.CONSTANT}:
-            msg = f"`{words.show(node)}` does not give one value for each row"
+            msg = f"`{words.show(self._whole(node))}` does not give one value for each row"
             raise NotCutError(msg)
         self.past = max(self.past, int(span.past))
         self.times |= span.times
+
+    def _whole(self, node: Node) -> Node:
+        """Put the recursions back: the tree as its author wrote it."""
+        if tree.kind(node) == "Column":
+            for made in self.recursions.values():
+                if made.column == tree.body(node):
+                    return self._whole(made.node)
+        return tree.rebuild(node, [self._whole(part) for part in tree.children(node)])
 
 
 def _is_held(node: Node) -> bool:
@@ -160,14 +171,12 @@ def _row_number(node: Node) -> Node:
     return {"Cast": {"expr": counted, "dtype": dtype, "options": "Strict"}}
 
 
-def _unbounded(node: Node, spans: Mapping[int, Span]) -> str:
+def _unbounded(part: Node) -> str:
     """Say which operator reads every earlier row although its inputs do not."""
-    part = _deepest(node, spans)
-    name = tree.operator(part)
-    text = f"`{words.show(part)}`"
+    name, text = tree.operator(part), f"`{words.show(part)}`"
     if name in SCOPES or name in ROLLING_BY:
-        return f"{text} reads earlier rows without a limit in rows, and {_word(name)} can't be continued"
-    return f"{text} depends on every earlier row; {_word(name)} is not held, only {_HELD_WORDS}"
+        return f"{text} reads no fixed number of earlier rows, and `{_word(name)}` is not held"
+    return f"{text} depends on every earlier row, and `{_word(name)}` is not held: {_HELD_WORDS}"
 
 
 def _deepest(node: Node, spans: Mapping[int, Span]) -> Node:
@@ -186,7 +195,7 @@ def _word(name: str) -> str:
     if last in plain:
         return plain[last]
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in last)
-    return snake.lstrip("_")
+    return f"{'rolling' if '.RollingExpr' in name else ''}{snake}".lstrip("_")
 
 
 def levels_of(recursions: Sequence[Recursion]) -> list[list[Recursion]]:

@@ -110,8 +110,8 @@ class Decay:
             mean += (value - mean) * (new / (weight + new))
             weight = weight + new if self.adjust else scale.one
             count += 1
-            means.append(mean)
-        series = pl.Series(values.name, means, dtype=values.dtype, strict=False)
+            means.append(float(mean))
+        series = pl.Series(values.name, means, dtype=values.dtype)
         return series, Decayed(float(mean), float(weight), count)
 
     def _unsettled(self, scale: _Scale, held: Decayed, values: pl.Series) -> int:

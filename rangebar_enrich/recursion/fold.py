@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+_FEW_ROWS = 1_000
+
 FOLDS = {
     "Function.CumCount": "cum_sum",
     "Function.CumMax": "cum_max",
@@ -48,18 +50,20 @@ def advance_folds(
         The folds' values for the new rows, and the row to go on from.
     """
     if held is None:
-        values = inputs.select(**folds)
+        values = inputs.select(folds.values())
         return values, _last(values)
     if inputs.schema != held.schema:
         # Sums of small integers are wider than their inputs.
         inputs = inputs.cast(held.schema)
-    values = pl.concat([held, inputs]).select(**folds)
+    values = held.vstack(inputs).select(folds.values())
     return values.slice(1), _last(values)
 
 
 def _last(values: pl.DataFrame) -> pl.DataFrame:
     """Return the last value of each column that is not null."""
     row = values.tail(1)
-    if row.height and not any(row.get_column(name).null_count() for name in row.columns):
-        return row.rechunk()
+    complete = row.height and not any(one.null_count() for one in row.get_columns())
+    # A slice of many rows would keep them all alive.
+    if complete and values.height <= _FEW_ROWS:
+        return row
     return values.select(pl.all().last(ignore_nulls=True))

@@ -76,7 +76,7 @@ class State:
                 raise HistoryError(msg)
             _, plan, rows, context, levels = parts
             return cls(rows, _unpack_frame(context), tuple(map(_unpack_level, levels)), plan)
-        except (ValueError, TypeError, IndexError, pl.exceptions.PolarsError) as error:
+        except (ValueError, TypeError, AttributeError, OSError, pl.exceptions.PolarsError) as error:
             if isinstance(error, HistoryError):
                 raise
             msg = message(f"{head}: {error}", hint=hint)
