@@ -39,8 +39,9 @@ def build(builder: Builder) -> pl.Expr:
 
 
 def _plain(names: str, owner: pl.Expr | object, *args: object) -> dict[str, Builder]:
-    """Builders for methods that are called alike."""
-    return {name: (lambda name=name: getattr(owner, name)(*args)) for name in names.split()}
+    """Builders for methods that are called alike; Polars 2.0 lacks some of 2.1's."""
+    known = [name for name in names.split() if hasattr(owner, name)]
+    return {name: (lambda name=name: getattr(owner, name)(*args)) for name in known}
 
 
 EXPR: dict[str, Builder] = {
