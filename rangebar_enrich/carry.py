@@ -107,6 +107,11 @@ class Carrier:
         except ValueError as error:
             self.not_held[name] = str(error)
 
+    @property
+    def held(self) -> frozenset[str]:
+        """Recursive providers that go on from a held state."""
+        return frozenset(self._held)
+
     def start(self, *, is_complete: bool = True) -> Carried:
         """Return the place before the first bar."""
         states = {name: made.start() for name, made in self._held.items()}

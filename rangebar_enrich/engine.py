@@ -24,7 +24,8 @@ from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
 from rangebar_enrich.bars.names import BUILDER_COLUMNS
 from rangebar_enrich.bars.series import SeriesKey, check_order, checked_threshold, split_series
 from rangebar_enrich.batches import BatchWalk, read_batches
-from rangebar_enrich.declaration import Kind, cause, declare_all
+from rangebar_enrich.carry import Carrier
+from rangebar_enrich.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich.errors import UnsupportedBarsError, message
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.explanation import explain_plan, fixed_by
@@ -32,8 +33,7 @@ from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.live import LiveEnricher
 from rangebar_enrich.loader import Discovery, discover
 from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, feature_field
-from rangebar_enrich.planner import Planner
-from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.planner import Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source, match_history
@@ -79,6 +79,11 @@ class Enricher:
         self._suspects: set[str] = set()
 
     @property
+    def declarations(self) -> tuple[Declaration, ...]:
+        """What the providers say of themselves, those left out not among them."""
+        return self._planner.declarations
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Feature columns, in the order in which they are appended."""
         return self._planner.columns
@@ -110,16 +115,41 @@ class Enricher:
         Raises:
             BarsError: The bars break a rule.
         """
-        key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps))
-        dtypes = BUILDER_COLUMNS
-        if bars is not None:
-            table = read_bars(bars)
-            split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
-            key, dtypes = split.keys[0], table.dtypes
-        layout = self._planner.layout(dtypes)
+        key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        context = BarContext(key.symbol, key.threshold_decimal_bps, dict(layout))
-        return explain_plan(plan, self._planner.declarations, self._rejections, context)
+        carrier = Carrier(self._planner, layout, key, self._suspects)
+        return explain_plan(plan, key, carrier, self._planner.declarations, self._rejections)
+
+    def not_continued(
+        self,
+        bars: Any = None,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+    ) -> Mapping[str, str]:
+        """Return the providers that cannot go on from bar to bar, and why.
+
+        Their values depend on the whole series, they declare no `lookback`, and no state of
+        theirs can be held. `run` over the whole series is the only way for them.
+
+        Args:
+            bars: As for `explain`.
+            symbol: As for `run`.
+            threshold_decimal_bps: As for `run`.
+        """
+        key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
+        return Carrier(self._planner, layout, key, self._suspects).not_held
+
+    def _unseen(
+        self, bars: Any, symbol: str | None, threshold: int | None
+    ) -> tuple[SeriesKey, Layout]:
+        """Return the first series of `bars` and what providers may read of it."""
+        if bars is None:
+            key = SeriesKey(symbol, checked_threshold(threshold))
+            return key, self._planner.layout(BUILDER_COLUMNS)
+        table = read_bars(bars)
+        split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
+        return split.keys[0], self._planner.layout(table.dtypes)
 
     @property
     def is_empty(self) -> bool:

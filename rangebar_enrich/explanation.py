@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
 from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich.carry import Carrier
 from rangebar_enrich.declaration import Declaration, Rejection, cause
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan
 from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
-from rangebar_enrich.protocol import BarContext
 
 
 def explain_plan(
     plan: Plan,
+    key: SeriesKey,
+    carrier: Carrier,
     declarations: Sequence[Declaration],
     rejections: Sequence[Rejection],
-    context: BarContext,
 ) -> str:
     """Return a plan as text: stages in order, reach of each feature, shared parts, failures."""
-    key = SeriesKey(context.symbol, context.threshold_decimal_bps)
     features = sum(len(made.columns) for made in declarations)
     lines = [f"Plan for {key}: {len(declarations)} provider(s), {features} feature(s)"]
     for number, step in enumerate(plan.steps, 1):
@@ -31,7 +31,7 @@ def explain_plan(
     for name, error in plan.failures.items():
         lines.append(f"Failed: {name}: {cause(error)}")
     lines.extend(f"Left out: {one.name}: {cause(one.error)}" for one in rejections)
-    lines.append(_history(plan))
+    lines += _history(plan, carrier)
     return "\n".join(lines)
 
 
@@ -41,12 +41,20 @@ def fixed_by(plan: Plan) -> int | None:
     return None if None in counts else max((n for n in counts if n is not None), default=0)
 
 
-def _history(plan: Plan) -> str:
-    unbounded = sorted(name for name, count in plan.fixed_by.items() if count is None)
-    if unbounded:
-        names = ", ".join(f"'{name}'" for name in unbounded)
-        return f"History: the whole series, for {names}; a declared 'lookback' would bound it"
-    return f"History: {fixed_by(plan)} earlier bar(s) fix every value"
+def _history(plan: Plan, carrier: Carrier) -> Iterator[str]:
+    """Say how features go on from bar to bar."""
+    finite = [count for count in plan.fixed_by.values() if count is not None]
+    if finite:
+        names = _listed(name for name, count in plan.fixed_by.items() if count is not None)
+        yield f"History: {max(finite)} earlier bar(s) fix the values of {names}"
+    if carrier.held:
+        yield f"Held: {_listed(carrier.held)} go on from the state of their recursions"
+    for name, reason in carrier.not_held.items():
+        yield f"Whole series only: '{name}': {reason}; a declared 'lookback' would bound it"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
 
 
 def _native_step(number: int, step: NativeStep) -> Iterator[str]:

@@ -45,6 +45,9 @@ from rangebar_enrich.clickhouse.write import BarWriter, WriteOptions, WriteResul
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from rangebar_enrich.clickhouse.backfill import BackfillResult
+    from rangebar_enrich.engine import Enricher
+
 
 class BarStore:
     """Range bars and their features in ClickHouse.
@@ -369,3 +372,46 @@ class BarStore:
         return find_outdated(
             self._connection, self.schema(), selection, feature_name(provider), version
         )
+
+    def enrich_new(
+        self,
+        enricher: Enricher,
+        symbol: str,
+        threshold_decimal_bps: int,
+        *,
+        ouroboros_mode: str = "month",
+        rows: int = 100_000,
+    ) -> BackfillResult:
+        """Compute and store the features that stored bars of one series lack: the daily job.
+
+        Rows whose recorded version of a provider is missing or not the enricher's are enriched
+        with just the history that fixes their values, and written page by page. Idempotent; a run
+        that is broken off is completed by the next one.
+
+        Args:
+            enricher: The providers. One whose values depend on the whole series, and that neither
+                declares `lookback` nor can be held as state, is computed in one run over all of it.
+            symbol: Trading symbol.
+            threshold_decimal_bps: Threshold in decimal basis points.
+            ouroboros_mode: `month`, `week` or `year`.
+            rows: Most bars of a page in memory.
+
+        Returns:
+            Rows, range, the providers that were outdated, and all outcomes; rows of a provider
+            that failed stay outdated.
+
+        Raises:
+            SchemaError: The table or a column is not as needed.
+            WriteFailedError: The database failed; repeat the call.
+        """
+        from rangebar_enrich.clickhouse.backfill import Backfill
+
+        backfill = Backfill(
+            self,
+            enricher,
+            symbol,
+            threshold_decimal_bps,
+            ouroboros_mode=ouroboros_mode,
+            rows=rows,
+        )
+        return backfill.run()
