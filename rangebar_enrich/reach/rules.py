@@ -197,10 +197,12 @@ def gather(node: Node, inputs: Sequence[Span]) -> Span:
 
 
 def cut_rows(node: Node, inputs: Sequence[Span]) -> Span:
-    """`head(1)` is the first row; any other slice has a length of its own."""
+    """`head(1)` is the first row, `head(pl.len())` all; any other slice has a length of its own."""
     offset, length = tree.children(node)[1:]
     if tree.integer(offset) == 0 and tree.integer(length) == 1:
         return first(node, inputs)
+    if tree.integer(offset) == 0 and length == "Len":
+        return inputs[0]
     return resize(node, inputs)
 
 
@@ -258,4 +260,4 @@ def _length_plus(node: Node) -> int | None:
 def _makes_categories(node: Node) -> bool:
     if tree.kind(node) == "Cast":
         return "Categorical" in str(tree.body(node)["dtype"])
-    return tree.operator(node) in {"Function.Categorical.To", "Function.Cut", "Function.QCut"}
+    return tree.operator(node) in {"Function.Categorical.To", "Function.QCut"}

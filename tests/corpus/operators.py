@@ -434,10 +434,18 @@ NOT_FUNCTIONS = frozenset(
 
 def builders() -> dict[str, Builder]:
     """Every builder under the dotted name by which it is reached, variants included."""
-    named = {f"Expr.{name}": builder for name, builder in {**EXPR, **VARIANTS}.items()}
+    named = {f"Expr.{name}": builder for name, builder in EXPR.items() if hasattr(pl.Expr, name)}
+    named |= {f"Expr.{name}": builder for name, builder in VARIANTS.items()}
     for namespace, methods in NAMESPACES.items():
-        named |= {f"Expr.{namespace}.{name}": builder for name, builder in methods.items()}
-    return named | {f"pl.{name}": builder for name, builder in FUNCTIONS.items()}
+        owner = getattr(a, namespace, None)
+        named |= {
+            f"Expr.{namespace}.{name}": builder
+            for name, builder in methods.items()
+            if hasattr(owner, name)
+        }
+    return named | {
+        f"pl.{name}": builder for name, builder in FUNCTIONS.items() if hasattr(pl, name)
+    }
 
 
 FOREIGN = frozenset(

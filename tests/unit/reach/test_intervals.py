@@ -52,6 +52,8 @@ READS: list[tuple[pl.Expr, float, float]] = [
     (CLOSE.get(1), inf, inf),
     (CLOSE.get(-1), inf, inf),
     (CLOSE.head(1), inf, 0),
+    (CLOSE.head(pl.len()), 0, 0),
+    (CLOSE.head(2), inf, inf),
     (CLOSE.gather(ROW), 0, 0),
     (CLOSE.gather(ROW - 1), inf, inf),
     (CLOSE.filter(CLOSE > 0).first(), inf, inf),

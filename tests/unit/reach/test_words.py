@@ -135,3 +135,16 @@ def test_show_shortens():
     node = tree.decode(pl.sum_horizontal(*(f"column_{i}" for i in range(50))))
     assert node is not None
     assert len(show(node)) == 120
+
+
+def test_a_plugin_library_is_opaque(tmp_path):
+    from polars.plugins import register_plugin_function
+
+    library = tmp_path / "library.so"
+    library.touch()
+    expr = register_plugin_function(
+        plugin_path=library, function_name="f", args=[CLOSE], is_elementwise=True
+    )
+    reach = reach_of(expr.rolling_mean(3))
+    assert reach.is_causal is None
+    assert "calls a plugin library" in reach.reasons[0]
