@@ -8,8 +8,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, settings
 
 import rangebar_enrich as rbe
+
+# Machines that run tests are shared: an example that takes long says nothing of the code.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 REAL_TRADES = "xrpeth-aggtrades-2019-10-11.parquet"
 
