@@ -35,6 +35,9 @@ Claimed = tuple[str, int]
 
 LEASE_SECONDS = 30.0
 _PROCESS = uuid.uuid4().hex
+_OVER: set[str] = set()
+"""Holders of this process whose call has ended although their release did not arrive."""
+
 _CREATE = """
 CREATE TABLE IF NOT EXISTS $table (
     symbol String, threshold_decimal_bps UInt32, state UInt64, holder String, computed_at_ms Int64,
@@ -167,7 +170,7 @@ class Claims:
                 found = self._states([key])[key]
 
     def _must_wait(self, found: State) -> bool:
-        if not found.is_held or found.holder == self._holder:
+        if not found.is_held or found.holder == self._holder or found.holder in _OVER:
             return False
         # NOTE: an embedded database has one process: a holder of another one is dead.
         embedded = self._connection.address.is_embedded
@@ -193,12 +196,14 @@ class Claims:
         return [key for key, mine in self._held.items() if states[key].state != mine.state]
 
     def release(self) -> None:
-        """Let others claim the keys."""
+        """Let others claim the keys; nothing of this call is written any more."""
+        _OVER.add(self._holder)
         done = [(key, replace(mine, state=mine.state + 1)) for key, mine in self._held.items()]
         self._held.clear()
         if done:
             self._insert(done)
             self._known.update(done)
+        _OVER.discard(self._holder)
 
     def _states(self, keys: list[Claimed]) -> dict[Claimed, State]:
         """Read the chains' ends; of many keys, all that there are: one row each."""

@@ -31,6 +31,7 @@ import sys
 import tempfile
 import threading
 import time
+from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -42,8 +43,10 @@ TRANSPORT = frozenset(
     quota_key compress decompress wait_end_of_query client_protocol_version role default_format
     send_progress_in_http_headers http_headers_progress_interval_ms enable_http_compression""".split()
 )
-INSERT = re.compile(r"\s*INSERT\s+INTO\s+(?P<into>.*?)\s+FORMAT\s+(?P<format>\w+)\s*$", re.S | re.I)
-FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
+INSERT = re.compile(
+    r"\s*INSERT\s+INTO\s+(?P<into>.*?)\s+FORMAT\s+(?P<format>\w+)\s*$", re.DOTALL | re.IGNORECASE
+)
+FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 
 
 class Engine:
@@ -135,29 +138,38 @@ class Handler(BaseHTTPRequestHandler):
 
     def with_fault(self, fault: str, query: dict) -> None:
         kind, _, argument = fault.partition(":")
-        if kind == "reset-before":
-            return self.reset()
-        if kind == "reset-during":
-            self.rfile.read(int(self.headers.get("Content-Length") or 0) // 2)
-            return self.reset()
-        body = self.body()
-        if kind == "reset-after":
-            return self.reset()
-        if kind.isdigit():
-            return self.answer(int(kind), b"stand-in: told to fail")
-        if kind == "code":
+        if kind.startswith("reset"):
+            self.reset_at(kind)
+        elif kind.isdigit():
+            self.body()
+            self.answer(int(kind), b"stand-in: told to fail")
+        elif kind == "code":
+            self.body()
             text = f"Code: {argument}. DB::Exception: stand-in: told to fail. (TOLD_TO_FAIL)"
-            return self.answer(500, text.encode(), {"X-ClickHouse-Exception-Code": argument})
+            self.answer(500, text.encode(), {"X-ClickHouse-Exception-Code": argument})
+        else:
+            self.work_with_fault(kind, argument, query)
+
+    def reset_at(self, kind: str) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        self.rfile.read({"reset-before": 0, "reset-during": size // 2}.get(kind, size))
+        self.reset()
+
+    def work_with_fault(self, kind: str, argument: str, query: dict) -> None:
+        body = self.body()
         if kind == "late":
             time.sleep(float(argument))
         status, answer, headers = self.work(query, body)
-        if kind == "lost-reply":
-            return self.reset()
         if kind == "late-reply":
             time.sleep(float(argument))
-        return self.answer(status, answer, headers)
+        if kind == "lost-reply":
+            self.reset()
+        else:
+            self.answer(status, answer, headers)
 
     def work(self, query: dict, body: bytes) -> tuple[int, bytes, dict]:
+        if self.headers.get("Content-Type", "").startswith("multipart/form-data"):
+            query, body = {**query, **self.form(body)}, b""
         sql = query.get("query", "")
         params = {k.removeprefix("param_"): v for k, v in query.items() if k.startswith("param_")}
         settings = {
@@ -174,6 +186,17 @@ class Handler(BaseHTTPRequestHandler):
         if answer or named:
             headers["X-ClickHouse-Format"] = named[1] if named else "TabSeparated"
         return 200, answer, {**headers, "X-ClickHouse-Timezone": "UTC"}
+
+    def form(self, body: bytes) -> dict:
+        """Read the parts of a form: long binds come this way."""
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts = BytesParser().parsebytes(head + body).get_payload()
+        return {
+            part.get_param("name", header="content-disposition"): part.get_payload(
+                decode=True
+            ).decode()
+            for part in parts
+        }
 
     def body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":

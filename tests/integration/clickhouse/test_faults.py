@@ -99,11 +99,9 @@ def assert_table_is(store: BarStore, symbol: str, model: dict) -> None:
     names += ["momentum_x", "trend_x"]
     expected = [{name: model[time][name] for name in names} for time in sorted(model)]
     assert store.read(symbol, 250, columns=names).to_pylist() == expected
-    inserted, distinct = store.client.query(
-        f"SELECT count(), uniqExact(close_time_ms, computed_at) FROM {store.table}"
-        " WHERE symbol = {symbol:String}",
-        parameters={"symbol": symbol},
-    ).result_rows[0]
+    sql = f"SELECT count(), uniqExact(close_time_ms, computed_at) FROM {store.table}"  # noqa: S608
+    found = store.client.query(f"{sql} WHERE symbol = {{s:String}}", parameters={"s": symbol})
+    inserted, distinct = found.result_rows[0]
     assert inserted == distinct
 
 

@@ -239,16 +239,20 @@ def test_builder_version_is_the_default(store, make_bars):
 def test_readers_of_rangebar_find_what_they_ask_for(store, make_bars):
     bars = make_bars(6).append_column("duration_us", pa.array([50_000, 0, 10**9] * 2))
     store.write(bars, **SERIES)
+    names = "close_time_ms, is_liquidation_cascade, first_agg_trade_id, last_agg_trade_id"
     rows = store.client.query(
-        f"SELECT close_time_ms, is_liquidation_cascade, first_agg_trade_id, last_agg_trade_id"
-        f" FROM {store.table} FINAL WHERE symbol = 'BTCUSDT' AND threshold_decimal_bps = 250"
-        f" AND ouroboros_mode = 'month' AND rangebar_version != ''"
-        f" AND close_time_ms >= 0 AND close_time_ms <= 4102444800000 ORDER BY close_time_ms"
+        f"SELECT {names} FROM {store.table} FINAL "  # noqa: S608
+        "WHERE symbol = 'BTCUSDT' AND threshold_decimal_bps = 250 AND ouroboros_mode = 'month'"
+        " AND rangebar_version != '' AND close_time_ms >= 0 AND close_time_ms <= 4102444800000"
+        " ORDER BY close_time_ms"
     ).result_rows
     spans = zip(bars["open"], bars["high"], bars["low"], bars["duration_us"], strict=True)
     expected = [
-        int((h.as_py() - l.as_py()) / o.as_py() >= 250 / 10000 and 0 < d.as_py() <= 100_000)
-        for o, h, l, d in spans
+        int(
+            (high.as_py() - low.as_py()) / opened.as_py() >= 250 / 10000
+            and 0 < us.as_py() <= 100_000
+        )
+        for opened, high, low, us in spans
     ]
     assert [row[1:] for row in rows] == [(flag, 0, 0) for flag in expected]
 
