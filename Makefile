@@ -3,12 +3,15 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+OLDEST := .venv-oldest
+OLDEST_TESTS := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,bars plan reach recursion features) \
+	tests/integration/test_real_bars.py
 SOURCES := rangebar_enrich tests benches examples
 BENCH   := $(BIN)/python -m pytest benches --benchmark-only --benchmark-columns=min,median,iqr,rounds --benchmark-sort=name --quiet
 WITH    ?= baseline
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types pytest bench bench-quick bench-compare bench-readme fmt clean
+.PHONY: help install demo test test-oldest lint types pytest bench bench-quick bench-compare bench-readme fmt clean
 
 help:  ## List targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -29,6 +32,14 @@ test: lint types pytest  ## Lint, types, all tests, and the bodies of the benchm
 pytest: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal tests
 	$(BIN)/python -m pytest --benchmark-disable -q benches
+
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[pandas,builder,test]'
+	@touch $@
+
+test-oldest: $(OLDEST)/.installed  ## The core's tests on the oldest Polars, pandas, pyarrow and numpy
+	$(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal $(OLDEST_TESTS)
 
 lint: $(STAMP)  ## ruff: rules and formatting
 	$(BIN)/ruff check $(SOURCES)
@@ -54,4 +65,4 @@ fmt: $(STAMP)  ## Format and mend what ruff can mend
 	$(BIN)/ruff format $(SOURCES)
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(OLDEST) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
