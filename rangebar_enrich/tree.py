@@ -183,6 +183,14 @@ def is_known_shape(node: Node) -> bool:
 
 def children(node: Node) -> tuple[Node, ...]:
     """Return the expressions directly under `node`, options left out, in the tree's order."""
+    if isinstance(node, str):
+        return ()
+    ((variant, inner),) = node.items()
+    # Most nodes are one of these.
+    if variant == "Function":
+        return tuple(inner["input"])
+    if variant in _LEAVES:
+        return ()
     return tuple(_at(node, path) for path in _paths(node))
 
 
@@ -205,7 +213,9 @@ def walk(node: Node) -> Iterator[Node]:
     while pending:
         current = pending.pop()
         yield current
-        pending.extend(reversed(children(current)))
+        below = children(current)
+        if below:
+            pending.extend(reversed(below))
 
 
 def has_udf(node: Node) -> bool:
@@ -220,10 +230,10 @@ def columns(node: Node) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for part in walk(node):
-        if kind(part) == "Column":
-            found.add(body(part))
-        elif kind(part) == "Selector":
-            found.update(_selected_names(body(part)))
+        if isinstance(part, dict) and "Column" in part:
+            found.add(part["Column"])
+        elif isinstance(part, dict) and "Selector" in part:
+            found.update(_selected_names(part["Selector"]))
     # NOTE: list.filter puts a nameless column where it means the element.
     return tuple(sorted(found - {""}))
 

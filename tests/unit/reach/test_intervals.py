@@ -223,3 +223,14 @@ def test_an_opaque_column_makes_its_readers_opaque():
     assert reach.reasons == (
         '`pl.col("momentum_z")` is made by an expression whose own reach can\'t be seen',
     )
+
+
+@pytest.mark.parametrize("depth", [100, 240, 1000])
+def test_a_deep_expression_is_causal_or_opaque_and_no_error(depth):
+    expr = CLOSE
+    for _ in range(depth):
+        expr = (expr + 1).alias("x")
+    reach = reach_of(expr)
+    assert reach.is_causal is not False
+    assert reach.is_causal or reach.opaque
+    assert reach.columns == ("close",)
