@@ -1,7 +1,7 @@
 """The operators of Polars 2, each with the rows that it reads.
 
 The key is `tree.operator(node)`. What is not in here is opaque: nothing is claimed for it.
-`Over`, `Rolling`, `Eval` and `StructEval` open a scope of their own; see `scopes.py`.
+`Over`, `Rolling`, `Eval` and `StructEval` open a scope of their own; see `interval.py`.
 """
 
 from __future__ import annotations
