@@ -6,37 +6,36 @@ What happens in a run, and where each step lives:
 2. `bars.series` finds the series, and refuses bars out of time order.
 3. `planner` compiles the providers for each series' context: once, then cached.
 4. `execution` runs the plans in one collect, and finds out who failed where that fails.
-5. `bars.feature` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
+5. `assembly` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
 6. `report` logs and announces failures; outcomes say what became of whom.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
-import pyarrow as pa
 
 from rangebar_enrich.bars.containers import read_bars
-from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
 from rangebar_enrich.bars.names import BUILDER_COLUMNS
 from rangebar_enrich.bars.series import SeriesKey, check_order, checked_threshold, split_series
-from rangebar_enrich.batches import BatchWalk, read_batches
+from rangebar_enrich.batches import read_batches
 from rangebar_enrich.carry import Carrier
 from rangebar_enrich.declaration import Declaration, Kind, cause, declare_all
+from rangebar_enrich.enrichment import enrich_source
 from rangebar_enrich.errors import UnsupportedBarsError, message
-from rangebar_enrich.execution import Execution
 from rangebar_enrich.explanation import explain_plan, fixed_by
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.live import LiveEnricher
 from rangebar_enrich.loader import Discovery, discover
-from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, feature_field
+from rangebar_enrich.outcome import EnrichmentResult
 from rangebar_enrich.planner import Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source, match_history
+from rangebar_enrich.walk import BatchWalk
 
 logger = logging.getLogger(__name__)
 
@@ -237,17 +236,13 @@ class Enricher:
             )
             increases = increases and above
         source = Source(table, split, self._planner.own & table.columns.keys(), earlier, increases)
-        runs = self._start(source) if table.height else []
-        execution = None
-        if runs:
-            execution = Execution(source, runs, self._planner.declarations, self._suspects)
-            execution.run()
-        outcomes = outcomes_of(self._planner.declarations, self._rejections, runs)
+        enriched = enrich_source(source, self._planner, self._suspects)
+        outcomes = outcomes_of(self._planner.declarations, self._rejections, enriched.runs)
         self._reporter.log(outcomes)
-        self._reporter.announce(split.keys, runs, outcomes, table.height)
+        self._reporter.announce(split.keys, enriched.runs, outcomes, table.height)
         if self._raises:
-            _raise_first(runs)
-        return EnrichmentResult(table, self._features(source, execution, outcomes), outcomes)
+            _raise_first(enriched.runs)
+        return EnrichmentResult(table, enriched.features(outcomes), outcomes)
 
     def live(
         self,
@@ -273,15 +268,12 @@ class Enricher:
             BarsError: The history breaks a rule.
         """
         key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps), ouroboros_mode)
-        live = self._live(key)
+        live = LiveEnricher(
+            self._planner, self._rejections, key, raises=self._raises, suspects=self._suspects
+        )
         if history is not None:
             live.absorb(history, is_complete=history_is_complete)
         return live
-
-    def _live(self, key: SeriesKey) -> LiveEnricher:
-        return LiveEnricher(
-            self._planner, self._rejections, key, raises=self._raises, suspects=self._suspects
-        )
 
     def iter_batches(
         self,
@@ -290,68 +282,45 @@ class Enricher:
         rows: int = 500_000,
         symbol: str | None = None,
         threshold_decimal_bps: int | None = None,
-    ) -> Iterator[pa.Table]:
+    ) -> BatchWalk:
         """Enrich bars that need not fit into memory, a batch at a time.
 
         Every series starts with its first bar in `source` and goes on from batch to batch, so
         the batches together equal one run over the whole.
 
         Args:
-            source: A path to Parquet, Arrow IPC or an IPC stream, a `pa.RecordBatchReader`, or any
-                eager kind of bars.
+            source: A path to Parquet, Arrow IPC or an IPC stream, a `pa.RecordBatchReader` or
+                anything with `__arrow_c_stream__`, or any eager kind of bars.
             rows: Most bars of a batch.
             symbol: As for `run`.
             threshold_decimal_bps: As for `run`.
 
-        Yields:
-            Tables as `run` gives them, in the order of the source.
+        Returns:
+            An iterator over tables as `run` gives them, in the order of the source; its
+            `outcomes` says what became of each provider in the batches so far.
 
         Raises:
-            BarsError: The bars break a rule.
+            BarsError: The bars break a rule; in the batch where they do.
             UnsupportedBarsError: The source is none of these.
+            ProviderError: `on_error="raise"` and a provider failed; in the batch where it did.
         """
         if rows < 1:
             msg = f"'rows' is {rows}; a batch has at least one row."
             raise ValueError(msg)
-        walk = BatchWalk(self._live, symbol, checked_threshold(threshold_decimal_bps))
-        for table in read_batches(source, rows):
-            yield walk.enrich(table)
-
-    def _start(self, source: Source) -> list[SeriesRun]:
-        """Return one run for each series, with its plan."""
-        layout = self._planner.layout(source.bars.dtypes)
-        return [
-            SeriesRun(key, self._planner.plan(layout, key.symbol, key.threshold_decimal_bps))
-            for key in source.split.keys
-        ]
-
-    def _features(
-        self, source: Source, execution: Execution | None, outcomes: Sequence[ProviderOutcome]
-    ) -> list[FeatureColumn]:
-        """Return every declared column; what failed is null."""
-        split = source.split
-        warm_up = WarmUp(split.lengths, source.before)
-        arrays: dict[str, pa.ChunkedArray] = {}
-        for declaration in self._planner.declarations:
-            for column, rows in declaration.warm_up.items():
-                pieces = execution.values(column) if execution is not None else []
-                bitmaps = warm_up.bitmaps(rows, len(pieces)) if pieces else []
-                arrays[column] = feature_array(pieces, bitmaps)
-        if split.order is not None and execution is not None:
-            # NOTE: warm-up is counted series by series, so it is written before the rows go back.
-            frame = split.unsort(pl.DataFrame(arrays))
-            arrays = {name: feature_array([frame[name]], [None]) for name in arrays}
-        return [
-            FeatureColumn(feature_field(column, outcome), arrays[column])
-            for declaration, outcome in zip(self._planner.declarations, outcomes, strict=False)
-            for column in declaration.columns
-        ]
+        return BatchWalk(
+            read_batches(source, rows),
+            self._planner,
+            self._rejections,
+            symbol=symbol,
+            threshold_decimal_bps=checked_threshold(threshold_decimal_bps),
+            raises=self._raises,
+            suspects=self._suspects,
+        )
 
 
 def _raise_first(runs: Sequence[SeriesRun]) -> None:
     for run in runs:
-        for error in run.failures.values():
-            raise error
+        run.raise_first()
 
 
 _defaults: dict[str, tuple[Discovery, Enricher]] = {}

@@ -142,22 +142,11 @@ class Execution:
     def _run_grouped(self, work: Sequence[tuple[int, NativeStep]]) -> bool:
         """Run one step of many short series in one frame; return whether that was possible."""
         step, split = work[0][1], self._source.split
-        plan = self._runs[work[0][0]].plan
-        if (
-            len(work) < 2
-            or len(work) != len(self._runs)
-            or any(run.plan is not plan for run in self._runs)
-            or len(plan.steps) > 1
-            or split.starts[-1] > _SHORT_SERIES * len(work)
-            or self._source.history is not None
-            or step.names & self._suspects
-            or any(run.failures.keys() & step.names for run in self._runs)
-            or not step.is_groupable
-        ):
+        if not self._are_alike(work) or split.starts[-1] > _SHORT_SERIES * len(work):
             return False
         keys = np.repeat(np.arange(len(work), dtype=np.uint32), split.lengths)
         frame = split.sort(self._source.bars.to_polars(self._inputs))
-        frame = frame.with_columns(pl.Series(_KEY, keys).set_sorted())
+        frame = frame.hstack([pl.Series(_KEY, keys).set_sorted()])
         try:
             made = _collect([step.apply_within(frame.lazy(), _KEY)])[0]
         except ISOLATED:
@@ -165,6 +154,19 @@ class Execution:
             return False
         self._whole.update(made.to_dict(as_series=True))
         return True
+
+    def _are_alike(self, work: Sequence[tuple[int, NativeStep]]) -> bool:
+        """Return whether all series run the same one step, from their start, with nobody apart."""
+        step, plan = work[0][1], self._runs[work[0][0]].plan
+        return (
+            1 < len(work) == len(self._runs)
+            and len(plan.steps) == 1
+            and all(run.plan is plan for run in self._runs)
+            and self._source.history is None
+            and not step.names & self._suspects
+            and not any(run.failures.keys() & step.names for run in self._runs)
+            and step.is_groupable
+        )
 
     def _made_by(self, index: int, names: Collection[str]) -> list[pl.Series]:
         """Return the columns that those of `names` which succeeded made, as readers see them."""

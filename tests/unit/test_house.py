@@ -34,12 +34,14 @@ FLOORS = """
     recursion
     lazy
     report
+    enrichment
     execution
     planner
     series_run
     source
     outcome
     plan
+    recursion
     reach
     tree
     pandas_shim
