@@ -20,7 +20,6 @@ SORTING_KEY = ("symbol", "threshold_decimal_bps", "ouroboros_mode", "close_time_
 VERSION_PREFIX = "_version_"
 """Provenance columns: `_version_<provider>`. No feature can be named so."""
 
-_WINDOW = re.compile(r"non_replicated_deduplication_window\s*=\s*(\d+)")
 _CREATE = """
 CREATE TABLE IF NOT EXISTS $table ($columns)
 ENGINE = ReplacingMergeTree(computed_at)
@@ -201,12 +200,13 @@ def _check_columns(schema: TableSchema) -> None:
 
 def _ensure_window(connection: Connection, table: TableName, engine_full: str) -> None:
     """Retries are exact only where the table remembers the tokens of its last inserts."""
-    if (
-        "Replicated" in engine_full.split("(", maxsplit=1)[0]
-        or "Shared" in engine_full.split("(", maxsplit=1)[0]
-    ):
-        return
-    found = _WINDOW.search(engine_full)
-    if found is None or int(found.group(1)) < DEDUPLICATION_WINDOW:
-        statement = "ALTER TABLE $t MODIFY SETTING non_replicated_deduplication_window = 10000"
-        connection.command(compose(statement, t=table.sql))
+    replicated = engine_full.startswith(("Replicated", "Shared"))
+    setting = Sql("replicated_deduplication_window")
+    if not replicated:
+        setting = Sql("non_replicated_deduplication_window")
+    found = re.search(rf"\b{setting}\s*=\s*(\d+)", engine_full)
+    # NOTE: a replicated table remembers 10,000 blocks unless it is told otherwise, others none.
+    window = int(found.group(1)) if found else DEDUPLICATION_WINDOW * replicated
+    if window < DEDUPLICATION_WINDOW:
+        statement = "ALTER TABLE $t MODIFY SETTING $s = 10000"
+        connection.command(compose(statement, t=table.sql, s=setting))
