@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_WITH_PANDAS_TYPE = frozenset({pl.Date, pl.Datetime, pl.Duration, pl.Categorical, pl.Enum})
+_WITHOUT_NUMPY_TYPE = frozenset({pl.Int128, pl.UInt128})
+
 
 @dataclass(frozen=True, slots=True)
 class LegacyBars:
@@ -147,12 +150,16 @@ def _pandas_values(series: pl.Series, *, writable: bool) -> Any:
     dtype = series.dtype
     if dtype == pl.String:
         return pd.arrays.ArrowStringArray(pa.chunked_array(series).cast(pa.large_string()))
-    if dtype == pl.Boolean or (dtype.is_numeric() and not dtype.is_decimal()):
+    if dtype.base_type() in _WITH_PANDAS_TYPE:
+        return series.to_pandas().array
+    is_number = dtype.is_numeric() and not dtype.is_decimal() and dtype not in _WITHOUT_NUMPY_TYPE
+    if is_number or dtype == pl.Boolean:
         values = series.to_numpy(writable=writable)
-        if not writable:
-            values.flags.writeable = False
-        return values
-    return series.to_pandas().array
+    else:
+        values = np.fromiter(series.to_list(), dtype=object, count=len(series))
+    if not writable:
+        values.flags.writeable = False
+    return values
 
 
 def _view(arrays: Mapping[str, Any], bars: LegacyBars) -> pd.DataFrame:
@@ -200,7 +207,18 @@ def _is_same(old: Any, column: pd.Series[Any]) -> bool:
     address = old.__array_interface__["data"][0]
     if not old.flags.writeable and new.__array_interface__["data"][0] == address:
         return new.strides == old.strides
+    if old.dtype.kind == "O":
+        return all(map(_is_equal, old, new))
     return np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
+
+
+def _is_equal(old: Any, new: Any) -> bool:
+    if old is new:
+        return True
+    try:
+        return bool(old == new)
+    except ISOLATED:  # objects that cannot even be compared are not known to be the same
+        return False
 
 
 def _column_faults(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -433,3 +435,54 @@ def test_laguerre_with_too_few_bars_is_null(make_bars):
 
     assert result.outcomes[0].ok
     assert all(result.table[column].null_count == 29 for column in provider.columns)
+
+
+OTHER_COLUMNS = {
+    "all null": pl.Series([None] * 4),
+    "time": pl.Series([dt.time(1), None] * 2),
+    "date": pl.Series([dt.date(2024, 1, 1), None] * 2),
+    "duration": pl.Series([dt.timedelta(1), None] * 2),
+    "decimal": pl.Series([Decimal("1.5"), None] * 2),
+    "binary": pl.Series([b"x", None] * 2),
+    "list": pl.Series([[1, 2], None] * 2),
+    "array": pl.Series([[1.0, 2.0], None] * 2, dtype=pl.Array(pl.Float64, 2)),
+    "struct": pl.Series([{"a": 1}, None] * 2),
+    "categorical": pl.Series(["a", None] * 2, dtype=pl.Categorical),
+    "enum": pl.Series(["a", None] * 2, dtype=pl.Enum(["a"])),
+    "text": pl.Series(["a", None] * 2),
+    "boolean": pl.Series([True, None] * 2),
+    "integer": pl.Series([1, None] * 2),
+    "wide integer": pl.Series([2**100, None] * 2, dtype=pl.Int128),
+    "object": pl.Series([{1}, None] * 2, dtype=pl.Object),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_COLUMNS)
+def test_columns_of_any_type_are_shown_and_hurt_nobody(kind, legacy):
+    column = OTHER_COLUMNS[kind]
+    frame = pl.DataFrame({"close": [1.0, 2.0, 3.0, 4.0], "more": column})
+    seen = []
+
+    def look(view):
+        seen.append(view["more"].isna().tolist())
+        view.loc[view.index[0], "close"] = view["close"].iloc[0]  # needs a writable view
+        return _add(view)
+
+    result = _run(legacy, look, frame)
+
+    assert result.outcomes[0].error is None
+    assert seen[-1] == column.is_null().to_list()
+    assert result.to_caller()["more"].to_list() == column.to_list()
+
+
+@pytest.mark.parametrize("kind", [name for name in OTHER_COLUMNS if name != "all null"])
+def test_change_in_a_column_of_any_type_is_found(kind, legacy):
+    frame = pl.DataFrame({"close": [1.0, 2.0, 3.0, 4.0], "more": OTHER_COLUMNS[kind]})
+
+    def swap(view):
+        view["more"] = view["more"].array.take([1, 0, 3, 2])
+        return _add(view)
+
+    outcome = _run(legacy, swap, frame).outcomes[0]
+
+    assert "'more': changed" in outcome.error
