@@ -1,70 +1,107 @@
-"""Bars larger than memory: batch by batch, with the state of each series carried along."""
+"""Bars larger than memory: a file or a stream, read a table at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.containers import ArrowBars, read_bars
-from rangebar_enrich.bars.series import SeriesKey, SeriesSplit, split_series
+from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.errors import UnsupportedBarsError, message
-from rangebar_enrich.live import LiveEnricher
 
-_IPC = frozenset({".arrow", ".ipc", ".feather"})
+_FILE = frozenset({".arrow", ".ipc", ".feather"})
+_ENDINGS = frozenset({".parquet", ".arrows", *_FILE})
+
+_Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
 
 
 def read_batches(source: Any, rows: int) -> Iterator[pa.Table]:
-    """Yield bars in tables of at most `rows` rows, without holding more than that.
+    """Yield bars in tables of `rows` rows, the last with fewer, holding little more than one.
 
     Args:
         source: A path to Parquet (`.parquet`), Arrow IPC (`.arrow`, `.ipc`, `.feather`) or an IPC
-            stream (`.arrows`); a `pa.RecordBatchReader`, or any eager kind of bars.
+            stream (`.arrows`); a `pa.RecordBatchReader` or anything else with
+            `__arrow_c_stream__`, which is read as it comes; or any eager kind of bars.
         rows: Most rows of a table.
 
+    Yields:
+        Tables of one schema; a single one without rows where the source has none.
+
     Raises:
-        UnsupportedBarsError: The path has another ending.
+        UnsupportedBarsError: The path has another ending, or the object holds no bars.
         FileNotFoundError: There is no such file.
     """
     if isinstance(source, str | PathLike):
-        yield from _regrouped(_file_batches(Path(fspath(source)), rows), rows)
-    elif isinstance(source, pa.RecordBatchReader):
-        yield from _regrouped(iter(source), rows)
+        opened = _open_file(_checked(Path(fspath(source))), rows)
     else:
-        table = read_bars(source).to_arrow(())
-        yield from _regrouped(iter(table.to_batches(max_chunksize=rows)), rows)
+        opened = _open_stream(source, rows)
+    return _tables(opened, rows)
 
 
-def _file_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
+def _tables(opened: AbstractContextManager[_Batches], rows: int) -> Iterator[pa.Table]:
+    with opened as (schema, batches):
+        yield from _regrouped(schema, batches, rows)
+
+
+def _checked(path: Path) -> Path:
+    if path.suffix.lower() not in _ENDINGS:
+        msg = message(
+            f"Files ending in '{path.suffix}' are not read batch by batch.",
+            hint="use .parquet, .arrow, .ipc, .feather or .arrows.",
+        )
+        raise UnsupportedBarsError(msg)
+    if not path.is_file():
+        msg = f"No such file: '{path}'"
+        raise FileNotFoundError(msg)
+    return path
+
+
+@contextmanager
+def _open_file(path: Path, rows: int) -> Iterator[_Batches]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=rows)
-    elif suffix in _IPC:
+        # NOTE: buffered, or a row group would be read whole before its first row comes out.
+        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+            yield file.schema_arrow, file.iter_batches(batch_size=rows)
+    elif suffix in _FILE:
         with pa.memory_map(str(path)) as raw, pa.ipc.open_file(raw) as file:
-            for index in range(file.num_record_batches):
-                yield file.get_batch(index)
-    elif suffix == ".arrows":
-        with pa.memory_map(str(path)) as raw, pa.ipc.open_stream(raw) as stream:
-            yield from stream
+            yield file.schema, (file.get_batch(i) for i in range(file.num_record_batches))
     else:
-        msg = message(
-            f"Files ending in '{suffix}' are not read batch by batch.",
-            hint="use .parquet, .arrow, .ipc, .feather or .arrows.",
-        )
-        raise UnsupportedBarsError(msg)
+        with pa.memory_map(str(path)) as raw, pa.ipc.open_stream(raw) as stream:
+            yield stream.schema, iter(stream)
 
 
-def _regrouped(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+@contextmanager
+def _open_stream(source: Any, rows: int) -> Iterator[_Batches]:
+    if isinstance(source, pa.RecordBatchReader):
+        yield source.schema, iter(source)
+    elif hasattr(source, "__arrow_c_stream__") and not _is_whole(source):
+        with pa.RecordBatchReader.from_stream(source) as reader:
+            yield reader.schema, iter(reader)
+    else:
+        table = read_bars(source).to_arrow(())
+        yield table.schema, iter(table.to_batches(max_chunksize=rows))
+
+
+def _is_whole(source: Any) -> bool:
+    """Return whether bars are in memory, in a kind that a stream would not carry as it is."""
+    is_pandas = type(source).__module__.startswith("pandas")
+    return is_pandas or isinstance(source, pa.Table | pa.RecordBatch | pl.DataFrame)
+
+
+def _regrouped(
+    schema: pa.Schema, batches: Iterator[pa.RecordBatch], rows: int
+) -> Iterator[pa.Table]:
     """Cut and join batches into tables of `rows` rows; the last may have fewer."""
     pending: list[pa.RecordBatch] = []
-    held = 0
+    held, is_empty = 0, True
     for batch in batches:
         start = 0
         while start < batch.num_rows:
@@ -73,67 +110,7 @@ def _regrouped(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Tabl
             held += piece.num_rows
             start += piece.num_rows
             if held == rows:
-                yield pa.Table.from_batches(pending)
-                pending, held = [], 0
-        if not batch.num_rows and not pending:
-            pending.append(batch)
-    if pending:
-        yield pa.Table.from_batches(pending)
-
-
-class BatchWalk:
-    """Enriches one table after another, each series going on from where it stopped.
-
-    Args:
-        make: Makes the live enricher of a series.
-        symbol: Symbol of all bars, or `None`.
-        threshold_decimal_bps: Threshold of all bars, or `None`.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[SeriesKey], LiveEnricher],
-        symbol: str | None,
-        threshold_decimal_bps: int | None,
-    ) -> None:
-        self._make, self._symbol, self._threshold = make, symbol, threshold_decimal_bps
-        self._live: dict[SeriesKey, LiveEnricher] = {}
-
-    def enrich(self, table: pa.Table) -> pa.Table:
-        """Return a table with its features; rows stay in their order."""
-        split = split_series(
-            ArrowBars(table), symbol=self._symbol, threshold_decimal_bps=self._threshold
-        )
-        if len(split.keys) == 1:
-            return self._push(split.keys[0], table)
-        sorted_rows = table if split.order is None else table.take(pa.array(split.order))
-        parts = [
-            self._push(key, sorted_rows.slice(int(start), int(length)))
-            for key, start, length in zip(split.keys, split.starts[:-1], split.lengths, strict=True)
-        ]
-        # NOTE: fields of parts differ in metadata where a provider failed in one series only.
-        joined = pa.concat_tables(part.cast(_joint_schema(parts)) for part in parts)
-        return joined if split.order is None else joined.take(_back(split))
-
-    def _push(self, key: SeriesKey, table: pa.Table) -> pa.Table:
-        if key not in self._live:
-            self._live[key] = self._make(key)
-        return self._live[key].push(table)
-
-
-def _back(split: SeriesSplit) -> pa.Array:
-    order = split.order if split.order is not None else np.arange(int(split.starts[-1]))
-    back = np.empty(len(order), dtype=np.int64)
-    back[order] = np.arange(len(order))
-    return pa.array(back)
-
-
-def _joint_schema(parts: list[pa.Table]) -> pa.Schema:
-    """Return the first part's schema, with the worst status of each feature over all parts."""
-    schema = parts[0].schema
-    for index, field in enumerate(schema):
-        statuses = [(part.schema.field(index).metadata or {}).get(b"status") for part in parts]
-        if len(set(statuses)) > 1:
-            metadata = {**(field.metadata or {}), b"status": b"partial"}
-            schema = schema.set(index, field.with_metadata(metadata))
-    return schema
+                yield pa.Table.from_batches(pending, schema=schema)
+                pending, held, is_empty = [], 0, False
+    if pending or is_empty:
+        yield pa.Table.from_batches(pending, schema=schema)

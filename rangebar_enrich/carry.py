@@ -1,34 +1,34 @@
-"""What one series carries from increment to increment, and how features go on from it.
+"""What series carry from increment to increment, and how features go on from it.
 
 Providers whose values a number of earlier bars fixes run through `execution`, with those bars
-carried as context. Recursive ones go on from a held state (`recursion`). What neither can
-continue fails, and says why.
+carried as context, all series in one collect. Recursive ones go on from a held state. What
+neither can continue fails, and says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
 from rangebar_enrich.bars.containers import PolarsBars
-from rangebar_enrich.bars.series import SeriesKey, SeriesSplit, time_column
+from rangebar_enrich.bars.series import SeriesKey, SeriesSplit
 from rangebar_enrich.declaration import ISOLATED, Kind, cause
 from rangebar_enrich.errors import (
     HistoryError,
-    NotHeldError,
     ProviderError,
     RunError,
     ShortHistoryError,
     message,
 )
 from rangebar_enrich.execution import Execution
-from rangebar_enrich.plan.plan import mended_column
-from rangebar_enrich.plan.standalone import standalone
+from rangebar_enrich.held import Held
+from rangebar_enrich.plan.plan import Plan, mended_column
 from rangebar_enrich.planner import Layout, Planner
-from rangebar_enrich.recursion import Continuation, State, hold
+from rangebar_enrich.recursion import Continuation, State
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import History, Source
 
@@ -52,177 +52,195 @@ class Carried:
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Increment:
+    """New bars of one series, on their way.
+
+    Attributes:
+        key: The series.
+        carried: Where it stands.
+        bars: The bars that follow: all columns of the layout, in time order.
+    """
+
+    key: SeriesKey
+    carried: Carried
+    bars: pl.DataFrame
+
+
 class Carrier:
-    """Continues all providers over the bars of one series, increment by increment.
+    """Continues all providers over series that share one plan, increment by increment.
 
     Args:
         planner: The providers.
         layout: Columns that they may read; the same in every increment.
-        key: The series.
+        plan: What they do with them.
         suspects: Providers that failed at run time before; shared with other runs.
     """
 
-    def __init__(
-        self, planner: Planner, layout: Layout, key: SeriesKey, suspects: set[str]
-    ) -> None:
-        self._key, self._suspects = key, suspects
-        self._plan = planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        finite = {name for name, count in self._plan.fixed_by.items() if count is not None}
+    def __init__(self, planner: Planner, layout: Layout, plan: Plan, suspects: set[str]) -> None:
+        self._plan, self._suspects = plan, suspects
         self._declarations = {made.name: made for made in planner.declarations}
-        self._finite = Planner([made for made in planner.declarations if made.name in finite])
-        self._held: dict[str, Continuation] = {}
-        self.not_held: dict[str, str] = {}
-        for name in self._plan.fixed_by.keys() - finite:
-            self._hold(name, layout)
-        has_legacy = any(made.kind is Kind.LEGACY for made in self._finite.declarations)
-        extra = [(name, pl.Float64()) for name in self._held_columns] if has_legacy else []
-        self._bar_layout = layout
-        self._layout: Layout = (*layout, *extra)
-        self._finite_plan = self._finite.plan(self._layout, key.symbol, key.threshold_decimal_bps)
-        self._names = self._names_to_carry(layout, has_legacy=has_legacy)
-        counts = [count for count in self._plan.fixed_by.values() if count is not None]
-        self.context_rows = max(counts, default=0)
+        self._held = Held.of(plan, layout)
+        finite = plan.fixed_by.keys() - self._held.continuations.keys()
+        counts = {name: count for name in finite if (count := plan.fixed_by[name]) is not None}
+        self._finite = Planner([made for made in planner.declarations if made.name in counts])
+        self.context_rows = max(counts.values(), default=0)
+        self._extra = self._held_columns_read()
+        self._layout: Layout = (*layout, *((name, pl.Float64()) for name in self._extra))
+        self._names = self._names_to_carry([name for name, _ in layout])
 
-    @property
-    def _held_columns(self) -> list[str]:
-        return [column for made in self._held.values() for column in made.columns]
+    def _held_columns_read(self) -> list[str]:
+        """Return the columns of held providers that finite ones read, or are shown."""
+        made = [name for one in self._held.continuations.values() for name in one.columns]
+        read: set[str] = set()
+        for one in self._finite.declarations:
+            if one.kind is Kind.NATIVE:
+                read |= self._plan.native[one.name].reads
+            else:
+                read |= set(made if one.requires is None else one.requires)
+        return [name for name in made if name in read]
 
-    def _names_to_carry(self, layout: Layout, *, has_legacy: bool) -> list[str]:
-        """Return the bar columns that the context keeps."""
-        names = [name for name, _ in layout]
-        if has_legacy:
-            return names
-        clock = time_column(PolarsBars(pl.DataFrame(schema=dict(layout))))
-        read = self._finite_plan.inputs | {clock}
-        return [name for name in names if name in read] or names[:1]
-
-    def _hold(self, name: str, layout: Layout) -> None:
-        if self._declarations[name].kind is Kind.LEGACY:
-            self.not_held[name] = "a legacy provider shows nothing that could be held"
-            return
-        try:
-            self._held[name] = hold(standalone(self._plan, name), schema=dict(layout))
-        except NotHeldError as error:
-            self.not_held[name] = "; ".join(f"'{c}': {why}" for c, why in error.reasons.items())
-        except ValueError as error:
-            self.not_held[name] = str(error)
-
-    @property
-    def held(self) -> frozenset[str]:
-        """Recursive providers that go on from a held state."""
-        return frozenset(self._held)
+    def _names_to_carry(self, names: Sequence[str]) -> list[str]:
+        """Return the bar columns that the context keeps; one at least, since a frame needs rows."""
+        if any(made.kind is Kind.LEGACY for made in self._finite.declarations):
+            return list(names)
+        reads = [self._plan.native[made.name].reads for made in self._finite.declarations]
+        read = frozenset[str]().union(*reads)
+        return [name for name in names if name in read] or list(names[:1])
 
     def start(self, *, is_complete: bool = True) -> Carried:
         """Return the place before the first bar."""
-        states = {name: made.start() for name, made in self._held.items()}
+        states = {name: made.start() for name, made in self._held.continuations.items()}
         return Carried(is_complete=is_complete, states=states)
 
     def resume(self, carried: Carried, states: Mapping[str, bytes]) -> Carried:
         """Return a place that was read from bytes, with the states of recursive providers.
 
         Raises:
-            HistoryError: The states are none, or those of other expressions.
+            HistoryError: What was carried is not what these providers go on from.
         """
-        if states.keys() != self._held.keys():
+        context, held = carried.context, self._held.continuations
+        names = [*self._names, *self._extra]
+        fits = context is None or (
+            context.columns == names and context.height == min(carried.rows, self.context_rows)
+        )
+        if states.keys() != held.keys() or not fits:
             msg = message(
-                "The snapshot holds states of other features than this enricher.",
+                "The snapshot carries other states, columns or rows than these providers need:"
+                " a lookback or an expression changed, and the provider's version did not.",
                 hint="start anew from history.",
             )
             raise HistoryError(msg)
-        read = {name: self._held[name].state_from_bytes(raw) for name, raw in states.items()}
+        read = {name: held[name].state_from_bytes(raw) for name, raw in states.items()}
         return replace(carried, states=read)
 
-    def advance(self, carried: Carried, frame: pl.DataFrame) -> tuple[SeriesRun, Carried]:
-        """Compute the features of new bars.
-
-        Args:
-            carried: Where the series stands.
-            frame: The bars that follow, all columns of the layout, in time order.
+    def advance(self, increments: Sequence[Increment]) -> list[tuple[SeriesRun, Carried]]:
+        """Compute the features of new bars of several series.
 
         Returns:
-            Values and failures of the new bars alone, and the place behind them.
+            For each, values and failures of the new bars alone, and the place behind them.
         """
-        run = SeriesRun(self._key, self._plan)
-        run.failures.update(self._plan.failures)
-        states, broken = self._advance_held(run, carried, frame)
-        shown = self._shown(run, carried, frame)
+        made = []
+        for one in increments:
+            run = SeriesRun(one.key, self._plan)
+            run.failures.update(self._plan.failures)
+            made.append((run, *self._go_on(run, one)))
         if self._finite.declarations:
-            self._advance_finite(run, carried, shown)
+            runs = [run for run, _, _ in made]
+            self._advance_finite(increments, runs, [shown for _, shown, _ in made])
+        for run, _, _ in made:
+            # NOTE: one that fails with a provider that it reads may have been computed before.
+            for name in run.failures.keys() & self._declarations.keys():
+                for column in self._declarations[name].columns:
+                    run.columns.pop(column, None)
+        return [(run, after) for run, _, after in made]
+
+    def absorb(self, increment: Increment) -> Carried:
+        """Take bars whose features nobody wants; return the place behind them."""
+        run = SeriesRun(increment.key, self._plan)
+        return self._go_on(run, increment)[1]
+
+    def _go_on(self, run: SeriesRun, one: Increment) -> tuple[pl.DataFrame, Carried]:
+        """Advance all but the finite providers; return what these read, and the place behind."""
+        states, broken = self._advance_held(run, one)
+        shown = self._shown(run, one)
+        carried = one.carried
         context = self._next_context(carried.context, shown)
-        after = Carried(carried.rows + frame.height, carried.is_complete, context, states, broken)
-        return run, after
+        rows = carried.rows + one.bars.height
+        return shown, Carried(rows, carried.is_complete, context, states, broken)
 
     def _advance_held(
-        self, run: SeriesRun, carried: Carried, frame: pl.DataFrame
+        self, run: SeriesRun, one: Increment
     ) -> tuple[dict[str, State], dict[str, str]]:
-        states, broken = dict(carried.states), dict(carried.broken)
-        for name, reason in self.not_held.items():
+        states, broken = dict(one.carried.states), dict(one.carried.broken)
+        for name, reason in self._held.reasons.items():
             text = (
                 f"Provider '{name}': its values depend on the whole series, and no state can be"
                 f" held: {reason}. Declare its 'lookback', or compute the series in one run."
             )
-            self._short(run, name, text)
-        for name, made in self._held.items():
-            if not carried.is_complete:
-                text = (
-                    f"Provider '{name}': its values depend on the whole series; give all of it with"
-                    " history_is_complete=True, or declare the provider's 'lookback'."
-                )
-                self._short(run, name, text)
-            elif name in broken:
+            _fail_short(run, name, text)
+        for name, made in self._held.continuations.items():
+            if name in broken:
                 run.fail(name, RunError.of(name, broken[name]))
+                continue
+            try:
+                _check_clock(made, states[name], one.bars)
+                values, states[name] = made.advance(states[name], one.bars)
+            except ISOLATED as error:
+                text = f"Provider '{name}': {cause(error)}"
+                broken[name] = f"{text} (its state is lost since then; start anew from history)"
+                failure = RunError.of(name, broken[name])
+                failure.__cause__ = error
+                run.fail(name, failure)
             else:
-                try:
-                    _check_clock(made, states[name], frame)
-                    values, states[name] = made.advance(states[name], frame)
-                except ISOLATED as error:
-                    text = cause(error)
-                    broken[name] = f"Provider '{name}': {text}; its state is lost since then."
-                    run.fail(name, RunError.of(name, f"Provider '{name}': {text}"))
-                else:
-                    run.columns.update(values.to_dict(as_series=True))
+                run.columns.update(values.to_dict(as_series=True))
+        if not one.carried.is_complete:
+            run.check_history(one.carried.rows, self._held.continuations)
         return states, broken
 
-    def _short(self, run: SeriesRun, name: str, text: str) -> None:
-        run.short.add(name)
-        run.fail(name, ShortHistoryError.of(name, text))
-
-    def _shown(self, run: SeriesRun, carried: Carried, frame: pl.DataFrame) -> pl.DataFrame:
+    def _shown(self, run: SeriesRun, one: Increment) -> pl.DataFrame:
         """Return what finite providers read of the new bars."""
-        shown = frame.select(self._names)
-        if len(self._layout) == len(self._bar_layout):
+        shown = one.bars.select(self._names)
+        if not self._extra:
             return shown
-        warm_up = {n: rows for name in self._held for n, rows in self._warm_up(name).items()}
-        nulls = pl.Series("", [None] * frame.height, dtype=pl.Float64)
-        made = pl.DataFrame([run.columns.get(name, nulls).alias(name) for name in warm_up])
+        warm_up = {
+            name: rows
+            for made in self._declarations.values()
+            for name, rows in made.warm_up.items()
+        }
+        height, start = shown.height, one.carried.rows
+        made = pl.DataFrame([run.values(name, height) for name in self._extra])
         mended = made.select(
-            mended_column(name, max(0, rows - carried.rows)) for name, rows in warm_up.items()
+            mended_column(name, max(0, warm_up[name] - start)) for name in self._extra
         )
         return shown.hstack(mended)
 
-    def _warm_up(self, name: str) -> Mapping[str, int]:
-        return self._declarations[name].warm_up
-
-    def _advance_finite(self, run: SeriesRun, carried: Carried, shown: pl.DataFrame) -> None:
-        split = _single(self._key, shown.height)
-        history = None
-        if carried.context is not None:
-            whole = carried.is_complete and carried.context.height == carried.rows
-            bars = PolarsBars(carried.context)
-            history = History(bars, _single(self._key, carried.context.height), (0,), whole)
-        elif not carried.is_complete:
-            history = History(PolarsBars(shown.clear()), _single(self._key, 0), (0,))
-        source = Source(PolarsBars(shown), split, history=history, times_increase=False)
-        part = SeriesRun(self._key, self._finite_plan)
-        execution = Execution(source, [part], self._finite.declarations, self._suspects)
+    def _advance_finite(
+        self,
+        increments: Sequence[Increment],
+        runs: Sequence[SeriesRun],
+        shown: Sequence[pl.DataFrame],
+    ) -> None:
+        """Run the finite providers over all series at once, each with its own context."""
+        keys = tuple(one.key for one in increments)
+        split = _split(keys, shown)
+        source = Source(
+            PolarsBars(_joined(shown)),
+            split,
+            history=_history(keys, increments, shown),
+            times_increase=False,
+        )
+        parts = [SeriesRun(key, self._finite.plan(self._layout, *key[:2])) for key in keys]
+        execution = Execution(source, parts, self._finite.declarations, self._suspects)
         execution.run()
         for made in self._finite.declarations:
-            if made.name not in part.failures:
-                for column in made.columns:
-                    run.columns[column] = execution.values(column)[0]
-        run.short |= part.short
-        for name, error in part.failures.items():
-            run.fail(name, error)
+            for column in made.columns:
+                for run, values in zip(runs, _pieces(execution.values(column), split), strict=True):
+                    run.columns[column] = values
+        for run, part in zip(runs, parts, strict=True):
+            run.short |= part.short
+            for name in part.failures.keys() - run.failures.keys():
+                run.fail(name, part.failures[name])
 
     def _next_context(self, context: pl.DataFrame | None, shown: pl.DataFrame) -> pl.DataFrame:
         """Return the last rows that windows reach, in memory of their own."""
@@ -231,11 +249,44 @@ class Carrier:
             return pl.concat([context.tail(rows - shown.height), shown], rechunk=True)
         tail = shown.tail(rows)
         # NOTE: a slice would keep the whole increment alive until the next one.
-        return tail if tail.height == shown.height else tail[np.arange(tail.height)]
+        return tail[np.arange(tail.height)]
 
 
-def _single(key: SeriesKey, height: int) -> SeriesSplit:
-    return SeriesSplit((key,), np.array([0, height], dtype=np.int64))
+def _fail_short(run: SeriesRun, name: str, text: str) -> None:
+    run.short.add(name)
+    run.fail(name, ShortHistoryError.of(name, text))
+
+
+def _split(keys: tuple[SeriesKey, ...], frames: Sequence[pl.DataFrame]) -> SeriesSplit:
+    return SeriesSplit(keys, np.cumsum([0, *(frame.height for frame in frames)], dtype=np.int64))
+
+
+def _joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
+
+
+def _pieces(values: Sequence[pl.Series], split: SeriesSplit) -> Sequence[pl.Series]:
+    """Return a column's values series by series."""
+    if len(values) == len(split.keys):
+        return values
+    return [values[0].slice(int(a), int(b - a)) for a, b in pairwise(split.starts)]
+
+
+def _history(
+    keys: tuple[SeriesKey, ...], increments: Sequence[Increment], shown: Sequence[pl.DataFrame]
+) -> History | None:
+    """Return what the series carry as the history of their new bars."""
+    carried = [one.carried for one in increments]
+    is_complete = all(one.is_complete for one in carried)
+    if is_complete and all(one.context is None for one in carried):
+        return None
+    contexts = [
+        frame.clear() if one.context is None else one.context
+        for one, frame in zip(carried, shown, strict=True)
+    ]
+    # NOTE: of a complete series enough is carried; where less is, it is all that there is.
+    places = tuple(range(len(keys)))
+    return History(PolarsBars(_joined(contexts)), _split(keys, contexts), places, is_complete)
 
 
 def _check_clock(made: Continuation, state: State, frame: pl.DataFrame) -> None:

@@ -22,11 +22,11 @@ from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.bars.names import BUILDER_COLUMNS
 from rangebar_enrich.bars.series import SeriesKey, check_order, checked_threshold, split_series
 from rangebar_enrich.batches import read_batches
-from rangebar_enrich.carry import Carrier
 from rangebar_enrich.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich.enrichment import enrich_source
 from rangebar_enrich.errors import UnsupportedBarsError, message
 from rangebar_enrich.explanation import explain_plan, fixed_by
+from rangebar_enrich.held import Held
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.live import LiveEnricher
 from rangebar_enrich.loader import Discovery, discover
@@ -116,8 +116,8 @@ class Enricher:
         """
         key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        carrier = Carrier(self._planner, layout, key, self._suspects)
-        return explain_plan(plan, key, carrier, self._planner.declarations, self._rejections)
+        held = Held.of(plan, layout)
+        return explain_plan(plan, key, held, self._planner.declarations, self._rejections)
 
     def not_continued(
         self,
@@ -137,7 +137,8 @@ class Enricher:
             threshold_decimal_bps: As for `run`.
         """
         key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
-        return Carrier(self._planner, layout, key, self._suspects).not_held
+        plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
+        return Held.of(plan, layout).reasons
 
     def _unseen(
         self, bars: Any, symbol: str | None, threshold: int | None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
+from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
+from rangebar_enrich.bars.feature import FeatureColumn
 from rangebar_enrich.execution import Execution
-from rangebar_enrich.outcome import ProviderOutcome, feature_field
+from rangebar_enrich.outcome import ProviderOutcome
 from rangebar_enrich.planner import Planner
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source
@@ -31,11 +31,7 @@ class Enriched:
 
     def features(self, outcomes: Sequence[ProviderOutcome]) -> list[FeatureColumn]:
         """Return the columns with who made them and how it went."""
-        return [
-            FeatureColumn(feature_field(column, outcome), self.arrays[column])
-            for declaration, outcome in zip(self.planner.declarations, outcomes, strict=False)
-            for column in declaration.columns
-        ]
+        return feature_columns(self.planner.declarations, outcomes, self.arrays)
 
 
 def enrich_source(source: Source, planner: Planner, suspects: set[str]) -> Enriched:
@@ -47,8 +43,7 @@ def enrich_source(source: Source, planner: Planner, suspects: set[str]) -> Enric
         suspects: Providers that failed at run time before; they run apart. Added to here.
     """
     if not source.bars.height:
-        empty = pa.chunked_array([], type=pa.float64())
-        return Enriched(planner, (), dict.fromkeys(planner.columns, empty))
+        return Enriched(planner, (), no_arrays(planner.declarations))
     layout = planner.layout(source.bars.dtypes)
     runs = [
         SeriesRun(key, planner.plan(layout, key.symbol, key.threshold_decimal_bps))
@@ -56,19 +51,5 @@ def enrich_source(source: Source, planner: Planner, suspects: set[str]) -> Enric
     ]
     execution = Execution(source, runs, planner.declarations, suspects)
     execution.run()
-    return Enriched(planner, tuple(runs), _arrays(source, execution, planner))
-
-
-def _arrays(source: Source, execution: Execution, planner: Planner) -> dict[str, pa.ChunkedArray]:
-    split = source.split
-    warm_up = WarmUp(split.lengths, source.before)
-    arrays = {}
-    for declaration in planner.declarations:
-        for column, rows in declaration.warm_up.items():
-            pieces = execution.values(column)
-            arrays[column] = feature_array(pieces, warm_up.bitmaps(rows, len(pieces)))
-    if split.order is None:
-        return arrays
-    # NOTE: warm-up is counted series by series, so it is written before the rows go back.
-    frame = split.unsort(pl.DataFrame(arrays))
-    return {name: feature_array([frame[name]], [None]) for name in arrays}
+    arrays = feature_arrays(planner.declarations, execution.values, source.split, source.before)
+    return Enriched(planner, tuple(runs), arrays)

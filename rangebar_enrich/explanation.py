@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
 from rangebar_enrich.bars.series import SeriesKey
-from rangebar_enrich.carry import Carrier
 from rangebar_enrich.declaration import Declaration, Rejection, cause
+from rangebar_enrich.held import Held
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan
 from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
@@ -16,7 +16,7 @@ from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
 def explain_plan(
     plan: Plan,
     key: SeriesKey,
-    carrier: Carrier,
+    held: Held,
     declarations: Sequence[Declaration],
     rejections: Sequence[Rejection],
 ) -> str:
@@ -31,7 +31,7 @@ def explain_plan(
     for name, error in plan.failures.items():
         lines.append(f"Failed: {name}: {cause(error)}")
     lines.extend(f"Left out: {one.name}: {cause(one.error)}" for one in rejections)
-    lines += _history(plan, carrier)
+    lines += _history(plan, held)
     return "\n".join(lines)
 
 
@@ -41,15 +41,15 @@ def fixed_by(plan: Plan) -> int | None:
     return None if None in counts else max((n for n in counts if n is not None), default=0)
 
 
-def _history(plan: Plan, carrier: Carrier) -> Iterator[str]:
+def _history(plan: Plan, held: Held) -> Iterator[str]:
     """Say how features go on from bar to bar."""
     finite = [count for count in plan.fixed_by.values() if count is not None]
     if finite:
         names = _listed(name for name, count in plan.fixed_by.items() if count is not None)
         yield f"History: {max(finite)} earlier bar(s) fix the values of {names}"
-    if carrier.held:
-        yield f"Held: {_listed(carrier.held)} go on from the state of their recursions"
-    for name, reason in carrier.not_held.items():
+    if held.continuations:
+        yield f"Held: {_listed(held.continuations)} go on from the state of their recursions"
+    for name, reason in held.reasons.items():
         yield f"Whole series only: '{name}': {reason}; a declared 'lookback' would bound it"
 
 

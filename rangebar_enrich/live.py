@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
@@ -12,26 +12,51 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.containers import BarTable, PolarsBars, read_bars
-from rangebar_enrich.bars.feature import FeatureColumn, feature_array, prefix_bitmap
-from rangebar_enrich.bars.names import MODE, OHLCV, TIME_UNITS, TIMESTAMP
-from rangebar_enrich.bars.series import SeriesKey, check_order, split_series, time_column
-from rangebar_enrich.carry import Carried, Carrier
-from rangebar_enrich.declaration import Rejection
-from rangebar_enrich.errors import (
-    BarColumnError,
-    BarOrderError,
-    HistoryError,
-    SeriesConflictError,
-    message,
+from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
+from rangebar_enrich.bars.containers import BarTable, read_bars
+from rangebar_enrich.bars.series import (
+    SeriesKey,
+    SeriesSplit,
+    check_order,
+    split_series,
+    time_column,
+    times_of,
 )
-from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome, feature_field
+from rangebar_enrich.carry import Carried, Carrier, Increment
+from rangebar_enrich.declaration import Rejection
+from rangebar_enrich.errors import BarColumnError, HistoryError, SeriesConflictError, message
+from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome
 from rangebar_enrich.planner import Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
+from rangebar_enrich.seam import check_seam, find_gaps, last_bars
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.snapshot import Snapshot, read_snapshot
 
 logger = logging.getLogger(__name__)
+
+_MOST_GAPS_TOLD = 3
+"""Gaps between bars one after the other that are logged: where no bars touch, that is no news."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a live series stands; replaced as a whole, so that a push that raises changes nothing.
+
+    Attributes:
+        key: The series.
+        layout: Columns of its bars, `None` before the first.
+        carried: What features go on from.
+        last: The bars of the last time, all columns.
+        gaps: Gaps so far.
+        streak: How many of them lie one after the other at the end.
+    """
+
+    key: SeriesKey
+    layout: Layout | None = None
+    carried: Carried = field(default_factory=Carried)
+    last: pl.DataFrame | None = None
+    gaps: int = 0
+    streak: int = 0
 
 
 class LiveEnricher:
@@ -40,6 +65,9 @@ class LiveEnricher:
     What is carried is constant in size: the bars that windows reach, the states of recursive
     features, and a counter. A push that raises changes nothing. Pushes from several threads
     take turns.
+
+    Attributes:
+        outcomes: What became of each provider in the last push.
     """
 
     def __init__(
@@ -51,32 +79,30 @@ class LiveEnricher:
         raises: bool,
         suspects: set[str],
     ) -> None:
-        self._planner, self._rejections, self._key = planner, rejections, key
+        self._planner, self._rejections = planner, rejections
         self._reporter = Reporter(planner.declarations, rejections)
         self._raises, self._suspects = raises, suspects
-        self._layout: Layout | None = None
         self._carrier: Carrier | None = None
-        self._carried = Carried()
-        self._last: pl.DataFrame | None = None
+        self._place = _Place(key)
         self._told: dict[str, str | None] = {}
-        self._gaps = 0
         self._lock = Lock()
         self.outcomes: tuple[ProviderOutcome, ...] = ()
 
     @property
     def bars_seen(self) -> int:
         """Bars so far, history included."""
-        return self._carried.rows
+        return self._place.carried.rows
 
     @property
     def gaps(self) -> int:
-        """Gaps so far: bars that open later than the bar before them closed."""
-        return self._gaps
+        """Gaps so far: bars that begin later than the bar before them ended."""
+        return self._place.gaps
 
     @property
     def context_bars(self) -> int:
         """Earlier bars that are carried along."""
-        return 0 if self._carried.context is None else self._carried.context.height
+        context = self._place.carried.context
+        return 0 if context is None else context.height
 
     def push(self, bars: Any) -> pa.Table:
         """Compute the features of new bars.
@@ -89,32 +115,47 @@ class LiveEnricher:
             `outcomes` says what became of each provider.
 
         Raises:
-            BarOrderError: A bar is earlier than one before it, or the last bar is repeated.
+            BarOrderError: A bar is earlier than one before it, or one of the last is repeated.
             BarColumnError: A column is missing or has another dtype than before.
             SeriesConflictError: The bars are of another series, or of several.
             ProviderError: `on_error="raise"` and a provider failed.
         """
         table = read_bars(bars)
         with self._lock:
-            if not table.height:
-                runs: list[SeriesRun] = []
-                outcomes = outcomes_of(self._planner.declarations, self._rejections, runs)
-                return EnrichmentResult(table, self._features(table, None, outcomes), ()).table
-            return self._push(table)
+            before = self._place.carried.rows
+            run = self._push(table) if table.height else None
+            outcomes = self._outcomes_of(run)
+            if run is not None:
+                self.outcomes = outcomes
+                self._reporter.log_news(outcomes, self._told)
+        # NOTE: outside the lock, since a callback may well ask for a snapshot.
+        if run is not None:
+            self._reporter.announce([run.key], [run], outcomes, table.height)
+        if run is not None and self._raises:
+            run.raise_first()
+        return self._result(table, run, outcomes, before)
 
-    def _push(self, table: BarTable) -> pa.Table:
-        frame = self._accept(table)
-        carrier = self._ready(frame)
-        before = self._carried.rows
-        run, after = carrier.advance(self._carried, frame)
-        outcomes = outcomes_of(self._planner.declarations, self._rejections, [run])
-        self._report(run, outcomes, table.height)
-        self._carried, self._last, self.outcomes = after, _last_bar(frame), outcomes
-        features = self._features(table, run, outcomes, before)
-        return EnrichmentResult(table, features, outcomes).table
+    def _outcomes_of(self, run: SeriesRun | None) -> tuple[ProviderOutcome, ...]:
+        runs = [] if run is None else [run]
+        return outcomes_of(self._planner.declarations, self._rejections, runs)
+
+    def _push(self, table: BarTable) -> SeriesRun:
+        place, frame = self._accept(table)
+        carrier, carried = self._ready(place)
+        place, gap = self._met(place, frame, table)
+        [(run, after)] = carrier.advance([Increment(place.key, carried, frame)])
+        if not (self._raises and run.failures):
+            self._carrier, self._place = carrier, replace(place, carried=after)
+            if gap:
+                logger.warning("gap in %s: %s", place.key, gap)
+        return run
 
     def absorb(self, history: Any, *, is_complete: bool) -> None:
-        """Take earlier bars as the past of the series; before the first push.
+        """Take earlier bars as the past of the series, without their features.
+
+        Args:
+            history: The earlier bars, in any eager kind.
+            is_complete: The series starts with them.
 
         Raises:
             HistoryError: Bars were pushed already.
@@ -122,120 +163,75 @@ class LiveEnricher:
         """
         table = read_bars(history)
         with self._lock:
-            if self._carried.rows:
+            if self._place.carried.rows:
                 msg = "History comes before the first push."
                 raise HistoryError(msg)
-            self._carried = replace(self._carried, is_complete=is_complete)
+            place = replace(self._place, carried=Carried(is_complete=is_complete))
             if table.height:
-                frame = self._accept(table)
-                _, self._carried = self._ready(frame).advance(self._carried, frame)
-                self._last = _last_bar(frame)
+                place, frame = self._accept(table, place)
+                self._carrier, carried = self._ready(place)
+                carried = self._carrier.absorb(Increment(place.key, carried, frame))
+                place = replace(place, carried=carried, last=_last_bars(None, frame, table))
+            self._place = place
 
-    def _accept(self, table: BarTable) -> pl.DataFrame:
-        """Check that bars follow those before, and return the columns that providers may read."""
-        symbol, threshold, _ = self._key
+    def _accept(self, table: BarTable, place: _Place | None = None) -> tuple[_Place, pl.DataFrame]:
+        """Check that bars are of the series and in order; return their place and what is read."""
+        place = place or self._place
+        symbol, threshold, _ = self._place.key
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
-        if len(split.keys) > 1:
-            listed = [str(key) for key in split.keys]
-            msg = message(f"{len(listed)} series in one push:", listed, "push each on its own.")
-            raise SeriesConflictError(msg)
-        found = split.keys[0]
-        if self._key.symbol is None and self._key.threshold_decimal_bps is None:
-            self._key = found._replace(ouroboros_mode=self._key.ouroboros_mode)
-        if self._key.ouroboros_mode not in {None, found.ouroboros_mode}:
-            msg = f"Column '{MODE}' says {found.ouroboros_mode!r}, but the series is {self._key}."
-            raise SeriesConflictError(msg)
+        key = _same_key(place, split.keys)
         check_order(table, split)
-        layout = self._planner.layout(table.dtypes)
-        if self._layout is None:
-            self._layout = layout
-        _check_layout(self._layout, table.dtypes)
-        frame = table.to_polars([name for name, _ in self._layout])
-        frame = frame.select([name for name, _ in self._layout])
-        self._check_junction(frame)
-        return frame
+        layout = place.layout or self._planner.layout(table.dtypes)
+        _check_layout(layout, table.dtypes)
+        names = [name for name, _ in layout]
+        return replace(place, key=key, layout=layout), table.to_polars(names).select(names)
 
-    def _ready(self, frame: pl.DataFrame) -> Carrier:
-        if self._carrier is None:
-            layout = self._layout or tuple(frame.schema.items())
-            self._carrier = Carrier(self._planner, layout, self._key, self._suspects)
-            self._carried = replace(
-                self._carrier.start(is_complete=self._carried.is_complete), rows=0
-            )
-        return self._carrier
+    def _ready(self, place: _Place) -> tuple[Carrier, Carried]:
+        if self._carrier is not None:
+            return self._carrier, place.carried
+        carrier = self._make_carrier(place.key, place.layout or ())
+        return carrier, carrier.start(is_complete=place.carried.is_complete)
 
-    def _check_junction(self, frame: pl.DataFrame) -> None:
-        """Refuse bars before the last one, and the last one again; announce gaps."""
-        clock = time_column(PolarsBars(frame.clear()))
-        if clock is None:
-            return
-        if self._last is not None:
-            old, new = self._last[clock].to_physical()[0], frame[clock].to_physical()[0]
-            if new < old or (new == old and _first_bar(frame).equals(self._last)):
-                what = "is the last bar again" if new == old else "is earlier than the last one"
-                msg = message(
-                    f"The first bar pushed to {self._key} {what}: '{clock}' {new} after {old}.",
-                    hint="push each bar once, in time order.",
-                )
-                raise BarOrderError(msg)
-        self._count_gaps(frame)
+    def _make_carrier(self, key: SeriesKey, layout: Layout) -> Carrier:
+        plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
+        return Carrier(self._planner, layout, plan, self._suspects)
 
-    def _count_gaps(self, frame: pl.DataFrame) -> None:
-        opens, closes = _interval_columns(frame.columns)
-        if opens is None or closes is None:
-            return
-        joined = (
-            frame
-            if self._last is None
-            else pl.concat([self._last.select(opens, closes), frame.select(opens, closes)])
-        )
-        found = (joined[opens].slice(1) > joined[closes].head(joined.height - 1)).arg_true()
-        if len(found):
-            self._gaps += len(found)
-            row = int(found[0])
-            logger.warning(
-                "gap in %s: a bar opens at %s, the bar before it closed at %s%s",
-                self._key,
-                joined[opens][row + 1],
-                joined[closes][row],
-                f" ({len(found)} gaps in this push)" if len(found) > 1 else "",
-            )
+    def _met(self, place: _Place, frame: pl.DataFrame, table: BarTable) -> tuple[_Place, str]:
+        """Return the place behind the seam, and the gap that is worth telling of."""
+        clock = time_column(table)
+        if clock is not None and place.last is not None:
+            check_seam(place.key, clock, place.last, frame, times_of(table, clock))
+        count, first = find_gaps(place.last, frame)
+        streak = place.streak + 1 if count else 0
+        gap = first if count and streak <= _MOST_GAPS_TOLD else ""
+        if gap and count > 1:
+            gap = f"{gap}; {count} gaps in this push"
+        last = _last_bars(place.last, frame, table)
+        return replace(place, last=last, gaps=place.gaps + count, streak=streak), gap
 
-    def _features(
+    def _result(
         self,
         table: BarTable,
         run: SeriesRun | None,
         outcomes: Sequence[ProviderOutcome],
-        before: int = 0,
-    ) -> list[FeatureColumn]:
-        """Return every declared column of the new rows; warm-up is counted from the start."""
-        height = table.height
-        made = []
-        for declaration, outcome in zip(self._planner.declarations, outcomes, strict=False):
-            for column, rows in declaration.warm_up.items():
-                values = None if run is None else run.columns.get(column)
-                if values is None or declaration.name in (run.failures if run else ()):
-                    values = pl.Series(column, pa.nulls(height, pa.float64()))
-                masked = min(max(rows - before, 0), height)
-                array = feature_array([values], [prefix_bitmap(height, masked)])
-                made.append(FeatureColumn(feature_field(column, outcome), array))
-        return made
-
-    def _report(self, run: SeriesRun, outcomes: Sequence[ProviderOutcome], height: int) -> None:
-        """Log what is new among the failures, announce all, raise if that was asked for."""
-        news = [one for one in outcomes if self._told.get(one.provider) != one.error]
-        self._told = {one.provider: one.error for one in outcomes}
-        self._reporter.log(news)
-        self._reporter.announce([self._key], [run], outcomes, height)
-        if self._raises:
-            for error in run.failures.values():
-                raise error
+        before: int,
+    ) -> pa.Table:
+        """Return the caller's columns and every declared one; warm-up counts from the start."""
+        declarations = self._planner.declarations
+        arrays = no_arrays(declarations)
+        if run is not None:
+            split = SeriesSplit((run.key,), np.array([0, table.height], dtype=np.int64))
+            arrays = feature_arrays(
+                declarations, lambda name: [run.values(name, table.height)], split, [before]
+            )
+        features = feature_columns(declarations, outcomes, arrays)
+        return EnrichmentResult(table, features, outcomes).table
 
     def snapshot(self) -> bytes:
         """Return all that is carried, as bytes: MessagePack with Arrow IPC inside, no pickle."""
-        with self._lock:
-            made = Snapshot(self._key, self._layout, self._carried, self._last, self._gaps)
-            return made.to_bytes(self._planner)
+        place = self._place
+        made = Snapshot(place.key, place.layout, place.carried, place.last, place.gaps)
+        return made.to_bytes(self._planner)
 
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot of the same series, providers and versions.
@@ -244,14 +240,36 @@ class LiveEnricher:
             HistoryError: The bytes are no snapshot, or one of another series, of other providers,
                 versions or columns, or of another version of the engine or of Polars.
         """
-        parts = read_snapshot(snapshot, self._planner, self._key)
         with self._lock:
-            carrier = None
+            parts = read_snapshot(snapshot, self._planner, self._place.key)
+            carrier, carried = None, parts.carried
             if parts.layout is not None:
-                carrier = Carrier(self._planner, parts.layout, parts.key, self._suspects)
-                parts.carried = carrier.resume(parts.carried, parts.states)
-            self._key, self._layout, self._carrier = parts.key, parts.layout, carrier
-            self._carried, self._last, self._gaps = parts.carried, parts.last, parts.gaps
+                carrier = self._make_carrier(parts.key, parts.layout)
+                carried = carrier.resume(carried, parts.states)
+            self._carrier = carrier
+            self._place = _Place(parts.key, parts.layout, carried, parts.last, parts.gaps)
+
+
+def _same_key(place: _Place, found: Sequence[SeriesKey]) -> SeriesKey:
+    """Return the key of a live series, with what its first bars tell of it."""
+    if len(found) > 1:
+        msg = message(
+            f"{len(found)} series in one push:",
+            [str(key) for key in found],
+            "push each to an enricher of its own, or walk them with Enricher.iter_batches().",
+        )
+        raise SeriesConflictError(msg)
+    key, new = place.key, found[0]
+    known = [one is not None and other is not None for one, other in zip(key, new, strict=True)]
+    if any(both and a != b for both, a, b in zip(known, key, new, strict=True)):
+        msg = message(
+            f"The bars are of {new}, and this is the enricher of {key}.",
+            hint="make an enricher for each series.",
+        )
+        raise SeriesConflictError(msg)
+    if place.carried.rows:
+        return key
+    return SeriesKey._make(a if a is not None else b for a, b in zip(key, new, strict=True))
 
 
 def _check_layout(layout: Layout, dtypes: Mapping[str, pl.DataType]) -> None:
@@ -269,18 +287,7 @@ def _check_layout(layout: Layout, dtypes: Mapping[str, pl.DataType]) -> None:
         raise BarColumnError(msg)
 
 
-def _first_bar(frame: pl.DataFrame) -> pl.DataFrame:
-    names = [name for name in (*TIME_UNITS, TIMESTAMP, *OHLCV) if name in frame.columns]
-    return frame.select(names).head(1)
-
-
-def _last_bar(frame: pl.DataFrame) -> pl.DataFrame:
-    last = _first_bar(frame.tail(1))
-    return last[np.zeros(1, dtype=np.int64)]
-
-
-def _interval_columns(names: Sequence[str]) -> tuple[str | None, str | None]:
-    for opens, closes in (("open_time", "close_time"), ("open_time_ms", "close_time_ms")):
-        if opens in names and closes in names:
-            return opens, closes
-    return None, None
+def _last_bars(last: pl.DataFrame | None, frame: pl.DataFrame, table: BarTable) -> pl.DataFrame:
+    clock = time_column(table)
+    times = np.empty(0, dtype=np.int64) if clock is None else times_of(table, clock)
+    return last_bars(last, frame, clock, times)

@@ -77,6 +77,16 @@ class Reporter:
                     outcome.error,
                 )
 
+    def log_news(self, outcomes: Sequence[ProviderOutcome], told: dict[str, str | None]) -> None:
+        """Log the failures whose cause is another than the one in `told`, and note it there."""
+        # NOTE: how many bars of history are missing changes with every bar, and is one cause.
+        now = {
+            one.provider: one.status if one.status == "short_history" else one.error
+            for one in outcomes
+        }
+        self.log([one for one in outcomes if told.get(one.provider) != now[one.provider]])
+        told.update(now)
+
     def announce(
         self,
         keys: Sequence[SeriesKey],

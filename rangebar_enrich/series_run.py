@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
+import pyarrow as pa
 
 from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.declaration import Declaration
@@ -38,10 +39,22 @@ class SeriesRun:
         self.failures[name] = error
         fail_dependants(self.plan.needs, self.failures, set())
 
-    def check_history(self, before: int) -> None:
-        """Fail the providers whose values `before` rows of history do not fix."""
+    def values(self, column: str, height: int) -> pl.Series:
+        """Return a column's values, null where it has none."""
+        made = self.columns.get(column)
+        return pl.Series(column, pa.nulls(height, pa.float64())) if made is None else made
+
+    def raise_first(self) -> None:
+        """Raise the first failure, if there is one."""
+        for error in self.failures.values():
+            raise error
+
+    def check_history(self, before: int, names: Collection[str] | None = None) -> None:
+        """Fail the providers, of `names` or of all, whose values `before` rows do not fix."""
         for name, needed in self.plan.fixed_by.items():
             if name in self.failures or (needed is not None and before >= needed):
+                continue
+            if names is not None and name not in names:
                 continue
             if needed is None:
                 told = (

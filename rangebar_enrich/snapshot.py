@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 import polars as pl
+import xxhash
 
 from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.carry import Carried
@@ -26,7 +27,7 @@ class Snapshot:
         key: The series.
         layout: Columns of its bars, `None` before the first.
         carried: What features go on from.
-        last: The last bar's times and prices.
+        last: The bars of the last time.
         gaps: Gaps so far.
         states: States of recursive providers as bytes, where they were read from bytes.
     """
@@ -44,7 +45,6 @@ class Snapshot:
         layout = None if self.layout is None else pl.DataFrame(schema=dict(self.layout))
         packed: bytes = msgpack.packb(
             {
-                "format": _FORMAT,
                 "engine": _engine(),
                 "key": list(self.key),
                 "providers": _providers(planner),
@@ -58,7 +58,8 @@ class Snapshot:
                 "gaps": self.gaps,
             }
         )
-        return packed
+        head: bytes = msgpack.packb([_FORMAT, xxhash.xxh3_128_digest(packed), packed])
+        return head
 
 
 def read_snapshot(raw: bytes, planner: Planner, key: SeriesKey) -> Snapshot:
@@ -121,16 +122,18 @@ def _differences(parts: Mapping[str, Any], planner: Planner) -> list[str]:
 
 
 def _parts(raw: bytes) -> Mapping[str, Any]:
+    """Return what was packed, if every byte of it is still there."""
+    text, hint = "The bytes are no snapshot", "start anew from history."
     try:
-        parts = msgpack.unpackb(raw)
+        number, digest, packed = msgpack.unpackb(raw)
     except (ValueError, TypeError) as error:
-        msg = message(f"The bytes are no snapshot: {error}", hint="start anew from history.")
-        raise HistoryError(msg) from error
-    if not isinstance(parts, dict) or parts.get("format") != _FORMAT:
-        msg = message(
-            f"The bytes are no snapshot of format {_FORMAT}.", hint="start anew from history."
-        )
+        raise HistoryError(message(f"{text}: {error}.", hint=hint)) from error
+    if number != _FORMAT:
+        msg = message(f"{text} of format {_FORMAT}: got {number!r}.", hint=hint)
         raise HistoryError(msg)
+    if not isinstance(packed, bytes) or xxhash.xxh3_128_digest(packed) != digest:
+        raise HistoryError(message(f"{text}: they are damaged.", hint=hint))
+    parts: Mapping[str, Any] = msgpack.unpackb(packed)
     return parts
 
 

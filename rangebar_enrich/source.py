@@ -24,8 +24,8 @@ from rangebar_enrich.bars.series import (
 from rangebar_enrich.errors import BarColumnError, BarOrderError, HistoryError, message
 
 
-def _slices(frame: pl.DataFrame, split: SeriesSplit) -> list[pl.DataFrame]:
-    """Return the rows of each series, in time order."""
+def slices(frame: pl.DataFrame, split: SeriesSplit) -> list[pl.DataFrame]:
+    """Return the rows of each series of a frame, in time order."""
     frame = split.sort(frame)
     if len(split.keys) == 1:
         return [frame]
@@ -84,11 +84,11 @@ class Source:
         Raises:
             BarColumnError: The history lacks a column, or has it with another dtype.
         """
-        frames = _slices(self.bars.to_polars(names), self.split)
+        frames = slices(self.bars.to_polars(names), self.split)
         if self.history is None:
             return frames
         _check_columns(self.bars, self.history.bars, names)
-        earlier = _slices(self.history.bars.to_polars(names), self.history.split)
+        earlier = slices(self.history.bars.to_polars(names), self.history.split)
         return [
             frame
             if place is None
@@ -172,8 +172,9 @@ def match_history(
 def _check_junction(bars: BarTable, split: SeriesSplit, history: History) -> bool:
     """Refuse history that ends after the bars begin; return whether it ends before."""
     name = time_column(bars)
-    if name is None or name not in history.bars.columns or not bars.height:
+    if name is None or not bars.height or not history.bars.height:
         return True
+    _check_columns(bars, history.bars, [name])
     new = _sorted(times_of(bars, name), split)
     old = _sorted(times_of(history.bars, name), history.split)
     strictly = True

@@ -26,15 +26,18 @@ FLOORS = """
     rangebar_enrich
     expression_provider
     engine
+    walk
     batches
     live
     snapshot
-    explanation
     carry
-    recursion
+    seam
     lazy
+    explanation
+    held
     report
     enrichment
+    assembly
     execution
     planner
     series_run
