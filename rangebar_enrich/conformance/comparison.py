@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
-"""Rows × columns; NaN where a value is undefined (null or NaN: the engine makes both null)."""
+"""Rows by columns; NaN where a value is undefined (null or NaN: the engine makes both null)."""
 
 RELATIVE = 1e-9
 ROUNDING = 1e-14

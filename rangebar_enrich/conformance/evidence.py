@@ -146,10 +146,14 @@ def describe(subject: Subject, leak: Leak) -> list[str]:
     first = leak.difference
     return [
         f"'{leak.column}' looks ahead: {far}.",
-        f"Found in series '{leak.sample}', cut after {leak.cut} bars: row {first.row} is"
-        f" {shown(first.before)} there, and {shown(first.after)} once later bars have come.",
-        f"Smallest frame, {witness.bars.height} bars: row {row} is {shown(before)} with the first"
-        f" {witness.cut}, {shown(after)} with all.",
+        (
+            f"Found in series '{leak.sample}', cut after {leak.cut} bars: row {first.row} is"
+            f" {shown(first.before)} there, and {shown(first.after)} once later bars have come."
+        ),
+        (
+            f"Smallest frame, {witness.bars.height} bars: row {row} is {shown(before)} with the"
+            f" first {witness.cut}, {shown(after)} with all."
+        ),
         *_table(subject, witness, leak.column),
     ]
 
@@ -160,8 +164,9 @@ def _table(subject: Subject, witness: Witness, column: str) -> list[str]:
     if isinstance(part, BaseException) or isinstance(whole, BaseException):
         return []
     position = subject.columns.index(column)
-    reads = [name for name in subject.reads if name in bars.columns][:_SHOWN_COLUMNS] or ["close"]
-    reads = [name for name in reads if name in bars.columns]
+    expr = subject.exprs.get(column)
+    names = ["close"] if expr is None else expr.meta.root_names()
+    reads = [name for name in dict.fromkeys(names) if name in bars.columns][:_SHOWN_COLUMNS]
     before, after = f"with {witness.cut}", f"with {bars.height}"
     cells = [["row", *reads, before, after]]
     start = max(0, min(witness.difference.row, bars.height - _SHOWN_ROWS))

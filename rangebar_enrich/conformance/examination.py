@@ -7,6 +7,8 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
+
 from rangebar_enrich.conformance.evidence import describe, describe_shortly
 from rangebar_enrich.conformance.layout import DEFAULT_CONTEXT, read_given
 from rangebar_enrich.conformance.look_ahead import Search, search
@@ -24,6 +26,7 @@ from rangebar_enrich.conformance.runs import (
     check_pickling,
     check_thread_safe,
 )
+from rangebar_enrich.conformance.steadiness import unsteady
 from rangebar_enrich.conformance.subject import Subject
 from rangebar_enrich.conformance.values import (
     check_edge_inputs,
@@ -55,6 +58,7 @@ CHECKS = (
 """Every check, in the order in which a report has them."""
 
 _NEEDS_ENGINE = frozenset({"warm_up", "undefined_is_null", "idempotent", "batching", "edge_inputs"})
+_NEEDS_STEADY = frozenset({"idempotent", "lookback", "batching", "pickling", "thread_safe"})
 _SHOWN_LEAKS = 3
 _OK = {
     "columns": "exactly the declared columns are made",
@@ -91,8 +95,11 @@ class Examination:
         self.expected = check_names(expected_failures)
         self._provider = provider
         self._seed = seed
-        self._given, found = (None, None) if bars is None else read_given(bars)
-        self._context = context or _known(found)
+        self._given: pl.DataFrame | None = None
+        self._context = context or DEFAULT_CONTEXT
+        if bars is not None:
+            self._given, found = read_given(bars)
+            self._context = context or _known(found)
         self._results: dict[str, CheckResult] = {}
 
     @cached_property
@@ -169,6 +176,9 @@ class Examination:
             where = "no_look_ahead" if leaks else "the checks of form"
             msg = f"the engine refuses the provider, see {where}"
             raise NotRunError(msg)
+        if check in _NEEDS_STEADY and unsteady(subject):
+            msg = "values differ from run to run, see deterministic"
+            raise NotRunError(msg)
         return _CHECKS[check](subject)
 
     def _check_declaration(self) -> str:
@@ -198,9 +208,9 @@ class Examination:
         if faults:
             raise BrokenPromiseError("\n".join(faults))
         refusal = self._subject.refusal
-        if check == "columns" and refusal is not None and not self._subject.form:
-            if not isinstance(refusal, LookAheadError):
-                raise BrokenPromiseError(str(refusal))
+        unexplained = refusal is not None and not isinstance(refusal, LookAheadError)
+        if check == "columns" and unexplained and not self._subject.form:
+            raise BrokenPromiseError(str(refusal))
         if check == "columns" and self._subject.made_up:
             names = ", ".join(f"'{name}'" for name in self._subject.made_up)
             return f"{_OK[check]}; made up, as another provider's: {names}"
@@ -217,10 +227,10 @@ class Examination:
         if lines:
             raise BrokenPromiseError("\n".join(lines))
         silent = [name for name in subject.columns if not found.compared[name]]
-        unjudged = sorted({*found.unsteady, *silent}, key=subject.columns.index)
+        unjudged = sorted({*found.unsteady, *found.unstable, *silent}, key=subject.columns.index)
         if unjudged:
             names = ", ".join(f"'{name}'" for name in unjudged)
-            msg = f"{names} differ from run to run, or have no value: nothing can be compared"
+            msg = f"nothing to compare: no value, or not the same from run to run: {names}"
             raise NotRunError(msg)
         return f"{found.cuts} cuts in {len(subject.samples) + 1} series change no earlier row"
 
@@ -253,9 +263,9 @@ def check_names(expected_failures: Mapping[str, str] | None) -> dict[str, str]:
     return expected
 
 
-def _known(found: BarContext | None) -> BarContext:
+def _known(found: BarContext) -> BarContext:
     """Return the context that the bars name, where they name one."""
-    return DEFAULT_CONTEXT if found is None or found.symbol is None else found
+    return DEFAULT_CONTEXT if found.symbol is None else found
 
 
 def _names(provider: Any) -> tuple[Any, list[Any]]:

@@ -31,24 +31,21 @@ def replace_future(
         clocks: Columns that increase strictly.
     """
     rows = bars.height - cut
-    drawn = rng.integers(0, bars.height, rows)
-    factor = _factors(rng, rows, mode)
+    factor = pl.Series(_factors(rng, rows, mode))
     delay_ms = np.cumsum(1 + rng.exponential(10.0 ** rng.uniform(2, 8), rows).astype(np.int64))
-    columns = []
+    changed: list[pl.Expr | pl.Series] = []
     for name, dtype in bars.schema.items():
-        column = bars[name]
         if name in clocks:
-            ticks = _ticks(name, dtype)
-            future = int(column.cast(pl.Int64)[cut - 1]) + delay_ms * ticks
-            later = pl.Series(name, future).cast(dtype)
+            future = int(bars[name].cast(pl.Int64)[cut - 1]) + delay_ms * _ticks(name, dtype)
+            changed.append(pl.Series(name, future).cast(dtype))
         elif name in _FIXED:
-            later = column.slice(cut)
-        else:
-            later = column.gather(drawn)
-            if dtype.is_float():
-                later = _blank(later) if mode == "blank" else later * pl.Series(factor)
-        columns.append(column.head(cut).append(later.cast(dtype)).rechunk().alias(name))
-    return pl.DataFrame(columns)
+            changed.append(bars[name].slice(cut))
+        elif dtype.is_float() and mode == "blank":
+            changed.append(pl.lit(None, dtype=dtype).alias(name))
+        elif dtype.is_float():
+            changed.append((pl.col(name) * pl.lit(factor)).cast(dtype).alias(name))
+    later = bars[rng.integers(0, bars.height, rows)].with_columns(changed)
+    return pl.concat([bars.head(cut), later], rechunk=True)
 
 
 def _factors(rng: np.random.Generator, rows: int, mode: str) -> npt.NDArray[np.float64]:
@@ -58,12 +55,8 @@ def _factors(rng: np.random.Generator, rows: int, mode: str) -> npt.NDArray[np.f
     return np.where(rng.random(rows) < 0.5, 1.0, rng.uniform(0.8, 1.25, rows))
 
 
-def _blank(later: pl.Series) -> pl.Series:
-    return pl.Series(later.name, [None] * len(later), dtype=later.dtype)
-
-
 def _ticks(name: str, dtype: pl.DataType) -> int:
     """Return the ticks of a clock in a millisecond; a clock without a unit counts milliseconds."""
     if isinstance(dtype, pl.Datetime):
-        return _TICKS[dtype.time_unit or "us"]
+        return _TICKS[dtype.time_unit]
     return _TICKS[TIME_UNITS.get(name, "ms")]

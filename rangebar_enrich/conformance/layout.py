@@ -12,7 +12,7 @@ import polars as pl
 from rangebar_enrich.bars.containers import read_bars
 from rangebar_enrich.bars.names import SERIES_COLUMNS
 from rangebar_enrich.bars.series import check_order, split_series, time_column
-from rangebar_enrich.conformance.samples import builder_bars
+from rangebar_enrich.conformance.samples import builder_bars, known_dtype
 from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach.clock import is_time
@@ -41,6 +41,15 @@ def layout_of(
         columns.pop(name, None)
     required = {name: pl.Float64() for name in declaration.requires or () if name not in columns}
     return {**columns, **required}
+
+
+def named_dtype(name: str) -> pl.DataType:
+    """Return the dtype that the name of a column suggests: float64 where it says nothing."""
+    known = known_dtype(name)
+    if known is not None:
+        return known
+    integer = pl.Int64()
+    return integer if is_time(name, {name: integer}) else pl.Float64()
 
 
 def clocks_of(layout: Mapping[str, pl.DataType], given: pl.DataFrame | None) -> frozenset[str]:

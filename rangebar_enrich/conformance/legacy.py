@@ -50,7 +50,7 @@ def close_times(bars: pl.DataFrame) -> tuple[Any, str]:
         return None, "us"
     dtype = bars.schema[name]
     unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[name]
-    return bars[name].cast(pl.Int64).to_numpy(), unit or "us"
+    return bars[name].cast(pl.Int64).to_numpy(), unit
 
 
 def call(provider: Any, frame: pd.DataFrame, context: BarContext) -> Any:
@@ -126,5 +126,5 @@ def _is_number(dtype: Any) -> bool:
 
 
 def values_of(columns: Mapping[str, pl.Series]) -> Any:
-    """Return the columns of a shim run as rows × columns, NaN where undefined."""
+    """Return the columns of a shim run as rows by columns, NaN where undefined."""
     return np.column_stack([series.to_numpy() for series in columns.values()])

@@ -16,7 +16,6 @@ TIGHT, LOOSE = 1e-9, 1e-6
 _ENDS = 8
 _ENDS_OF_LEGACY = 4
 _MOST = 25_000
-_REFINED = 8
 
 
 def check_lookback(subject: Subject) -> str:
@@ -170,11 +169,12 @@ class _Errors:
     def settled(self, column: str, bound: float) -> int | None:
         """Return the least number tried from which on the error stays within `bound`."""
         position = self._subject.columns.index(column)
-        for _ in range(3 if self._subject.is_native else 1):
+        rounds, parts = (3, 8) if self._subject.is_native else (1, 4)
+        for _ in range(rounds):
             below, above = self._bracket(position, bound)
             if above is None or above - below <= 1:
                 break
-            step = max((above - below) // _REFINED, 1)
+            step = max((above - below) // parts, 1)
             self._compute(range(below + step, above, step))
         return self._bracket(position, bound)[1]
 
@@ -193,5 +193,5 @@ def _ladder(most: int) -> list[int]:
     step = 1.0
     while step < most:
         counts.add(int(step))
-        step *= 1.6
+        step *= 2.0
     return sorted(counts)

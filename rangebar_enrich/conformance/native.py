@@ -14,6 +14,7 @@ from rangebar_enrich.conformance.form import Form
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.plan.expressions import is_feature_dtype
 from rangebar_enrich.protocol import BarContext
+from rangebar_enrich.reach import keeps_rows
 
 _LIKE_A_TYPO = 0.8
 
@@ -91,7 +92,7 @@ def _fault(expr: pl.Expr, column: str, probe: pl.DataFrame) -> tuple[str, str] |
         return ("row_preserving" if _is_about_length(error) else "columns"), fault
     if not is_feature_dtype(made.dtype):
         return "dtypes", f"'{column}': has dtype {made.dtype}, expected a number or boolean"
-    if len(made) != probe.height and not expr.meta.is_literal():
+    if len(made) != probe.height and not (len(made) == 1 and keeps_rows(expr)):
         fault = f"'{column}': gives {len(made)} value(s) for {probe.height} bars"
         return "row_preserving", fault
     return None

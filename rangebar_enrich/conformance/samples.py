@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ def _walk(rng: Rng, rows: int) -> _Path:
 
 
 def _ties(rng: Rng, rows: int) -> _Path:
-    close = 100.0 + 0.5 * rng.integers(-2, 3, rows)
+    close: Floats = (100.0 + 0.5 * rng.integers(-2, 3, rows)).astype(np.float64)
     close[rows // 3 : rows // 3 + 8] = 100.0
     volume = rng.choice([1.0, 2.0, 5.0], rows)
     return _Path(close, volume, _durations(rng, rows, 10_000), is_tied=True)
@@ -126,9 +127,9 @@ def _builder_frame(rng: Rng, path: _Path) -> pl.DataFrame:
     rows = len(path.close)
     close, volume = path.close, path.volume
     opened = np.concatenate([close[:1] * (1.0 - _STEP), close[:-1]])
-    wick = 0.0 if path.is_tied else _STEP * rng.exponential(0.2, (2, rows))
-    high = np.maximum(opened, close) * (1.0 + wick[0] if not path.is_tied else 1.0)
-    low = np.minimum(opened, close) * (1.0 - wick[1] if not path.is_tied else 1.0)
+    wicks = np.zeros((2, rows)) if path.is_tied else _STEP * rng.exponential(0.2, (2, rows))
+    high = np.maximum(opened, close) * (1.0 + wicks[0])
+    low = np.minimum(opened, close) * (1.0 - wicks[1])
     share = rng.choice([0.25, 0.5, 0.75], rows) if path.is_tied else rng.beta(4.0, 4.0, rows)
     vwap = 0.5 * (high + low) if path.is_tied else low + (high - low) * rng.random(rows)
     bought, sold = volume * share, volume * (1.0 - share)
@@ -173,7 +174,7 @@ def _builder_frame(rng: Rng, path: _Path) -> pl.DataFrame:
     )
 
 
-def _special(name: str, bars: pl.DataFrame) -> pl.Expr | None:
+def _special(name: str) -> pl.Expr | None:
     """Return a column that bar tables have and the builder does not emit."""
     close_time = pl.col("close_time")
     fixed = {SYMBOL: pl.lit("BTCUSDT"), THRESHOLD: pl.lit(250), MODE: pl.lit("month")}
@@ -195,18 +196,18 @@ def _made_up(rng: Rng, dtype: pl.DataType, rows: int, *, is_clock: bool) -> pl.S
     if is_clock:
         start, steps = (_EPOCH_MS * 1000, 10**9) if dtype.is_temporal() else (0, 4)
         return pl.Series(start + np.cumsum(rng.integers(1, steps, rows)))
+    values: Any = [None] * rows
     if dtype == pl.Boolean:
-        return pl.Series(rng.random(rows) < 0.5)
-    if dtype.is_integer():
-        return pl.Series(rng.integers(0, 7, rows)).cast(dtype)
-    if dtype.is_float() or dtype.is_decimal():
-        values = np.where(rng.random(rows) < 0.2, 1.0, rng.normal(0.0, 1.0, rows))
-        return pl.Series(np.round(values, 6)).cast(dtype)
-    if dtype.is_temporal():
-        return pl.Series(_EPOCH_MS * 1000 + rng.integers(1, 10**12, rows)).cast(dtype)
-    if dtype == pl.String:
-        return pl.Series(rng.choice(["a", "b", "c"], rows).astype(object), dtype=pl.String)
-    return pl.Series([None] * rows, dtype=dtype)
+        values = rng.random(rows) < 0.5
+    elif dtype.is_integer():
+        values = rng.integers(0, 7, rows)
+    elif dtype.is_float() or dtype.is_decimal():
+        values = np.round(np.where(rng.random(rows) < 0.2, 1.0, rng.normal(0.0, 1.0, rows)), 6)
+    elif dtype.is_temporal():
+        values = _EPOCH_MS * 1000 + rng.integers(1, 10**12, rows)
+    elif dtype == pl.String:
+        values = rng.choice(["a", "b", "c"], rows).tolist()
+    return pl.Series(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,14 @@ def builder_bars(shape: str, rows: int, seed: int) -> pl.DataFrame:
     return _builder_frame(rng, _SHAPES[shape](rng, rows))
 
 
+def known_dtype(name: str) -> pl.DataType | None:
+    """Return the dtype of a column that bar tables have and the builder does not emit."""
+    special = _special(name)
+    if special is None:
+        return None
+    return builder_bars("walk", 1, 0).select(special.alias(name)).schema[name]
+
+
 def make_bars(shape: str, rows: int, seed: int, recipe: Recipe) -> pl.DataFrame:
     """Return bars of a shape, with the columns of `recipe`; equal seeds give equal bars."""
     bars = builder_bars(shape, rows, seed)
@@ -237,7 +246,7 @@ def make_bars(shape: str, rows: int, seed: int, recipe: Recipe) -> pl.DataFrame:
     given = recipe.given
     columns = []
     for name, dtype in recipe.layout.items():
-        special = _special(name, bars)
+        special = _special(name)
         if name in bars.columns:
             column = bars[name]
         elif special is not None:
@@ -252,20 +261,25 @@ def make_bars(shape: str, rows: int, seed: int, recipe: Recipe) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def with_nulls(bars: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return `bars` with nulls and NaN in every float column: single, in runs, first and last."""
+def with_holes(bars: pl.DataFrame, seed: int, *, nan: bool = False) -> pl.DataFrame:
+    """Return `bars` with holes in every float column: single, in runs, first and last.
+
+    Args:
+        bars: One series.
+        seed: Says where they are.
+        nan: Make every other one NaN, and not null.
+    """
     rng = np.random.default_rng([seed, 7])
     made = []
     for name, dtype in bars.schema.items():
         if dtype.is_float():
-            hit = rng.random(bars.height)
-            gone = hit < 0.1
+            gone = rng.random(bars.height) < 0.1
             start = int(rng.integers(0, max(bars.height - 6, 1)))
             gone[start : start + 5] = True
             gone[:2] = gone[-1:] = True
-            holes = pl.when(pl.Series(gone)).then(None)
-            odd = pl.when(pl.Series(hit > 0.96)).then(float("nan"))
-            made.append(pl.coalesce(holes.otherwise(odd.otherwise(pl.col(name)))).alias(name))
+            odd = gone & (rng.random(bars.height) < 0.5) & nan
+            kept = pl.when(pl.lit(pl.Series(~gone))).then(pl.col(name))
+            made.append(kept.when(pl.lit(pl.Series(odd))).then(float("nan")).alias(name))
     return bars.with_columns(made)
 
 
@@ -275,7 +289,7 @@ def make_samples(rows: int, long_rows: int, seed: int, recipe: Recipe) -> list[S
         Sample(shape, make_bars(shape, rows, seed, recipe), shape not in _UNCLEAN)
         for shape in _SHAPES
     ]
-    holed = with_nulls(make_bars("walk", rows, seed + 1, recipe), seed)
+    holed = with_holes(make_bars("walk", rows, seed + 1, recipe), seed)
     samples.append(Sample("nulls", holed, is_clean=False))
     samples.append(Sample("long", make_bars("walk", long_rows, seed + 2, recipe)))
     return samples

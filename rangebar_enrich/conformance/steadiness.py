@@ -16,7 +16,13 @@ def unsteady_columns(subject: Subject) -> tuple[str, ...]:
 
 
 def unsteady(subject: Subject) -> list[tuple[str, str]]:
-    """Return each column that is not steady, and how that shows."""
+    """Return each column that is not steady, and how that shows; found once for a subject."""
+    if subject.unsteady is None:
+        subject.unsteady = _find(subject)
+    return subject.unsteady
+
+
+def _find(subject: Subject) -> list[tuple[str, str]]:
     first, second = subject.sample(_FIRST).bars, subject.sample(_SECOND).bars
     used = subject.fresh()
     before = subject.one(first, provider=used)

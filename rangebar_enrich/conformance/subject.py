@@ -24,7 +24,7 @@ from rangebar_enrich.bars.names import OHLCV
 from rangebar_enrich.conformance import legacy, native
 from rangebar_enrich.conformance.comparison import Values
 from rangebar_enrich.conformance.form import Form
-from rangebar_enrich.conformance.layout import clocks_of, layout_of
+from rangebar_enrich.conformance.layout import clocks_of, layout_of, named_dtype
 from rangebar_enrich.conformance.samples import Recipe, Sample, make_bars, make_samples
 from rangebar_enrich.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich.engine import Enricher
@@ -36,6 +36,7 @@ from rangebar_enrich.reach import Reach, reaches_of
 
 _SHORTEST, _SHORT = 64, 320
 _MOST_GIVEN = 2000
+_TRIED_ROWS = 8
 _LARGEST_COUNT = 20_000
 _LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 5_000)}
 
@@ -64,6 +65,7 @@ class Subject:
         self._pristine = _copied(declaration.provider)
         self.form = Form()
         self.made_up: list[str] = []
+        self.unsteady: list[tuple[str, str]] | None = None
         self.context = self._extended(context, layout_of(context, given, declaration))
         layout = self.context.columns
         self.recipe = Recipe(layout, clocks_of(layout, given), given)
@@ -76,10 +78,11 @@ class Subject:
         if not self.is_native:
             return context
         found = native.read_expressions(self.declaration, self.fresh(), context)
-        absent = native.absent_columns(found.exprs, layout, self.form)
-        self.made_up += absent
-        extra = dict.fromkeys(absent, pl.Float64())
-        return BarContext(context.symbol, context.threshold_decimal_bps, {**layout, **extra})
+        self.made_up += native.absent_columns(found.exprs, layout, self.form)
+        layout = {**layout, **{name: named_dtype(name) for name in self.made_up}}
+        for name in self.made_up:
+            layout = {**layout, name: _fitting_dtype(name, found.exprs, layout)}
+        return BarContext(context.symbol, context.threshold_decimal_bps, layout)
 
     def _learn_form(self) -> None:
         probe = self.bars("walk", _SHORTEST + self.declaration.min_bars, seed=self.seed + 99)
@@ -177,6 +180,10 @@ class Subject:
             given[name].cast(dtype) for name, dtype in made.schema.items() if name in given.columns
         )
 
+    def narrowed(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Return the columns that matter: those read, or all for a legacy provider."""
+        return bars.select(self.reads or list(self.context.columns)[:1]) if self.is_native else bars
+
     def fresh(self) -> Any:
         """Return a copy of the provider as it was before it saw any bars, where it can be copied."""
         return self.declaration.provider if self._pristine is None else _copied(self._pristine)
@@ -201,7 +208,7 @@ class Subject:
             provider: A copy of the provider that is asked instead.
 
         Returns:
-            For each frame rows × `columns`, NaN where undefined.
+            For each frame rows by `columns`, NaN where undefined.
         """
         with quiet():
             if not self.is_native:
@@ -223,9 +230,8 @@ class Subject:
     def _native_values(
         self, frames: Sequence[pl.DataFrame], exprs: Mapping[str, pl.Expr]
     ) -> list[Values | BaseException]:
-        reads = list(self.reads or list(self.context.columns)[:1])
         plans = [
-            frame.lazy().select(reads).with_columns(exprs.values()).select(list(exprs))
+            self.narrowed(frame).lazy().with_columns(exprs.values()).select(list(exprs))
             for frame in frames
         ]
         if not self.runs_python:
@@ -300,6 +306,21 @@ def _copied(provider: Any) -> Any | None:
         return copy.deepcopy(provider)
     except ISOLATED:
         return None
+
+
+def _fitting_dtype(
+    name: str, exprs: Mapping[str, pl.Expr], layout: Mapping[str, pl.DataType]
+) -> pl.DataType:
+    """Return the dtype with which the expressions that read a column can be computed."""
+    readers = [expr for expr in exprs.values() if name in expr.meta.root_names()]
+    likely = layout[name]
+    for dtype in [likely, pl.Float64(), pl.Boolean(), pl.Int64(), pl.String(), pl.Datetime("us")]:
+        tried = {**layout, name: dtype}
+        bars = make_bars("walk", _TRIED_ROWS, 0, Recipe(tried, clocks_of(tried, None)))
+        made = [_collected(bars.lazy().select(one), _TRIED_ROWS) for one in readers]
+        if not any(isinstance(one, BaseException) for one in made):
+            return dtype
+    return likely
 
 
 def _as_values(made: pl.DataFrame) -> Values:

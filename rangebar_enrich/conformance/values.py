@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from rangebar_enrich import tree
 from rangebar_enrich.conformance.comparison import Values, differing, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError
-from rangebar_enrich.conformance.samples import with_nulls
+from rangebar_enrich.conformance.samples import with_holes
 from rangebar_enrich.conformance.subject import Subject, quiet
 from rangebar_enrich.declaration import ISOLATED, cause
 from rangebar_enrich.engine import Enricher
@@ -195,7 +195,8 @@ def _hostile(subject: Subject) -> Iterator[tuple[str, pl.DataFrame]]:
     prices = [name for name in _PRICES if name in names]
     flow = [name for name in _FLOW if name in names]
     gone = pl.int_range(pl.len()) % 7 == 3
-    yield "nulls", with_nulls(walk, subject.seed)
+    yield "nulls", with_holes(walk, subject.seed)
+    yield "nulls and NaN", with_holes(walk, subject.seed, nan=True)
     yield (
         "NaN",
         walk.with_columns(
