@@ -28,7 +28,7 @@ from rangebar_enrich.errors import BarColumnError, HistoryError, SeriesConflictE
 from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome
 from rangebar_enrich.planner import Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
-from rangebar_enrich.seam import check_seam, find_gaps, last_bars
+from rangebar_enrich.seam import Seam, Times
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.snapshot import Snapshot, read_snapshot
 
@@ -46,7 +46,7 @@ class _Place:
         key: The series.
         layout: Columns of its bars, `None` before the first.
         carried: What features go on from.
-        last: The bars of the last time, all columns.
+        seam: Where the next bars join.
         gaps: Gaps so far.
         streak: How many of them lie one after the other at the end.
     """
@@ -54,7 +54,7 @@ class _Place:
     key: SeriesKey
     layout: Layout | None = None
     carried: Carried = field(default_factory=Carried)
-    last: pl.DataFrame | None = None
+    seam: Seam = field(default_factory=Seam)
     gaps: int = 0
     streak: int = 0
 
@@ -140,9 +140,9 @@ class LiveEnricher:
         return outcomes_of(self._planner.declarations, self._rejections, runs)
 
     def _push(self, table: BarTable) -> SeriesRun:
-        place, frame = self._accept(table)
+        place, frame, times = self._accept(table, self._place)
+        place, gap = _joined(place, time_column(table), frame, times)
         carrier, carried = self._ready(place)
-        place, gap = self._met(place, frame, table)
         [(run, after)] = carrier.advance([Increment(place.key, carried, frame)])
         if not (self._raises and run.failures):
             self._carrier, self._place = carrier, replace(place, carried=after)
@@ -168,23 +168,25 @@ class LiveEnricher:
                 raise HistoryError(msg)
             place = replace(self._place, carried=Carried(is_complete=is_complete))
             if table.height:
-                place, frame = self._accept(table, place)
+                place, frame, times = self._accept(table, place)
                 self._carrier, carried = self._ready(place)
                 carried = self._carrier.absorb(Increment(place.key, carried, frame))
-                place = replace(place, carried=carried, last=_last_bars(None, frame, table))
+                place = replace(place, carried=carried, seam=Seam().after(frame, times))
             self._place = place
 
-    def _accept(self, table: BarTable, place: _Place | None = None) -> tuple[_Place, pl.DataFrame]:
-        """Check that bars are of the series and in order; return their place and what is read."""
-        place = place or self._place
-        symbol, threshold, _ = self._place.key
+    def _accept(self, table: BarTable, place: _Place) -> tuple[_Place, pl.DataFrame, Times | None]:
+        """Check bars by themselves; return whose they are, what is read of them, their times."""
+        symbol, threshold, _ = place.key
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
         key = _same_key(place, split.keys)
         check_order(table, split)
+        clock = time_column(table)
+        times = None if clock is None else times_of(table, clock)
         layout = place.layout or self._planner.layout(table.dtypes)
         _check_layout(layout, table.dtypes)
         names = [name for name, _ in layout]
-        return replace(place, key=key, layout=layout), table.to_polars(names).select(names)
+        frame = table.to_polars(names).select(names)
+        return replace(place, key=key, layout=layout), frame, times
 
     def _ready(self, place: _Place) -> tuple[Carrier, Carried]:
         if self._carrier is not None:
@@ -195,19 +197,6 @@ class LiveEnricher:
     def _make_carrier(self, key: SeriesKey, layout: Layout) -> Carrier:
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
         return Carrier(self._planner, layout, plan, self._suspects)
-
-    def _met(self, place: _Place, frame: pl.DataFrame, table: BarTable) -> tuple[_Place, str]:
-        """Return the place behind the seam, and the gap that is worth telling of."""
-        clock = time_column(table)
-        if clock is not None and place.last is not None:
-            check_seam(place.key, clock, place.last, frame, times_of(table, clock))
-        count, first = find_gaps(place.last, frame)
-        streak = place.streak + 1 if count else 0
-        gap = first if count and streak <= _MOST_GAPS_TOLD else ""
-        if gap and count > 1:
-            gap = f"{gap}; {count} gaps in this push"
-        last = _last_bars(place.last, frame, table)
-        return replace(place, last=last, gaps=place.gaps + count, streak=streak), gap
 
     def _result(
         self,
@@ -230,7 +219,7 @@ class LiveEnricher:
     def snapshot(self) -> bytes:
         """Return all that is carried, as bytes: MessagePack with Arrow IPC inside, no pickle."""
         place = self._place
-        made = Snapshot(place.key, place.layout, place.carried, place.last, place.gaps)
+        made = Snapshot(place.key, place.layout, place.carried, place.seam, place.gaps)
         return made.to_bytes(self._planner)
 
     def restore(self, snapshot: bytes) -> None:
@@ -247,7 +236,7 @@ class LiveEnricher:
                 carrier = self._make_carrier(parts.key, parts.layout)
                 carried = carrier.resume(carried, parts.states)
             self._carrier = carrier
-            self._place = _Place(parts.key, parts.layout, carried, parts.last, parts.gaps)
+            self._place = _Place(parts.key, parts.layout, carried, parts.seam, parts.gaps)
 
 
 def _same_key(place: _Place, found: Sequence[SeriesKey]) -> SeriesKey:
@@ -287,7 +276,16 @@ def _check_layout(layout: Layout, dtypes: Mapping[str, pl.DataType]) -> None:
         raise BarColumnError(msg)
 
 
-def _last_bars(last: pl.DataFrame | None, frame: pl.DataFrame, table: BarTable) -> pl.DataFrame:
-    clock = time_column(table)
-    times = np.empty(0, dtype=np.int64) if clock is None else times_of(table, clock)
-    return last_bars(last, frame, clock, times)
+def _joined(
+    place: _Place, clock: str | None, frame: pl.DataFrame, times: Times | None
+) -> tuple[_Place, str]:
+    """Return the place behind the seam, and the gap that is worth telling of."""
+    if clock is not None and times is not None:
+        place.seam.check(place.key, clock, frame, times)
+    count, gap = place.seam.gaps(frame)
+    streak = place.streak + 1 if count else 0
+    if count > 1:
+        gap = f"{gap}; {count} gaps in this push"
+    seam = place.seam.after(frame, times)
+    made = replace(place, seam=seam, gaps=place.gaps + count, streak=streak)
+    return made, gap if streak <= _MOST_GAPS_TOLD else ""

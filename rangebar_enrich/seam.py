@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import xxhash
 
 from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.errors import BarOrderError, message
@@ -23,79 +26,89 @@ _MOST_TIED = 1_000
 """Bars of one time that are remembered to tell a repeated one; real bursts are far shorter."""
 
 
-def check_seam(
-    key: SeriesKey, clock: str, last: pl.DataFrame, frame: pl.DataFrame, times: Times
-) -> None:
-    """Refuse bars before the last ones, and the last ones again.
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """The end of the bars so far, as much as is needed to join others to it.
 
-    Args:
-        key: The series.
-        clock: The column that orders bars.
-        last: From `last_bars`.
-        frame: The bars that follow, in time order, with the columns of `last`.
-        times: Their `clock`, as integers.
-
-    Raises:
-        BarOrderError: They do not follow.
+    Attributes:
+        time: The last time, `None` without a time column.
+        tied: Hashes of the bars of that time.
+        end: Where the last bar ended, `None` where bars do not tell.
     """
-    old, new = last[clock].to_physical()[0], int(times[0])
-    if new > old:
-        return
-    what = "is earlier than the last one"
-    if new == old:
-        tied = frame.head(int(np.searchsorted(times, old, side="right")))
-        if not _rows(last) & _rows(tied):
+
+    time: int | None = None
+    tied: tuple[int, ...] = ()
+    end: int | None = None
+
+    def check(self, key: SeriesKey, clock: str, frame: pl.DataFrame, times: Times) -> None:
+        """Refuse bars before the last ones, and the last ones again.
+
+        Args:
+            key: The series.
+            clock: The column that orders bars.
+            frame: The bars that follow, in time order.
+            times: Their `clock`, as integers.
+
+        Raises:
+            BarOrderError: They do not follow.
+        """
+        if self.time is None or times[0] > self.time:
             return
-        what = "is one of the last bars again"
-    msg = message(
-        f"A bar pushed to {key} {what}: '{clock}' {new} after {old}.",
-        hint="push each bar once, in time order.",
-    )
-    raise BarOrderError(msg)
+        what = "is earlier than the last one"
+        if times[0] == self.time:
+            count = int(np.searchsorted(times, self.time, side="right"))
+            if not {*self.tied} & {*_hashes(frame.head(count))}:
+                return
+            what = "is one of the last bars again"
+        msg = message(
+            f"A bar pushed to {key} {what}: '{clock}' {times[0]} after {self.time}.",
+            hint="push each bar once, in time order.",
+        )
+        raise BarOrderError(msg)
+
+    def after(self, frame: pl.DataFrame, times: Times | None) -> Seam:
+        """Return the seam behind the bars that followed."""
+        interval = _interval(frame)
+        end = None if interval is None else frame[interval[1]][-1]
+        if times is None:
+            return Seam(end=end)
+        start = int(np.searchsorted(times, times[-1], side="left"))
+        tied = _hashes(frame.slice(start).tail(_MOST_TIED))
+        if not start and self.time == times[-1]:
+            tied = (*self.tied, *tied)[-_MOST_TIED:]
+        return Seam(int(times[-1]), tied, end)
+
+    def gaps(self, frame: pl.DataFrame) -> tuple[int, str]:
+        """Count the bars that begin later than the bar before them ended.
+
+        Returns:
+            Their number, and where the first one is, in words.
+        """
+        interval = _interval(frame)
+        if interval is None:
+            return 0, ""
+        begins, ends, step = interval
+        started = frame[begins].cast(pl.Int64).to_numpy()
+        ended = np.roll(frame[ends].cast(pl.Int64).to_numpy(), 1)
+        ended[0] = started[0] if self.end is None else self.end
+        found = np.flatnonzero(started > ended + step)
+        if not len(found):
+            return 0, ""
+        at = int(found[0])
+        text = f"a bar begins at {begins} {started[at]}, the one before it ended at {ended[at]}"
+        return len(found), text
 
 
-def _rows(frame: pl.DataFrame) -> set[str]:
-    # NOTE: as text a NaN equals itself.
-    return {repr(row) for row in frame.rows()}
+def _interval(frame: pl.DataFrame) -> tuple[str, str, int] | None:
+    """Return the columns that tell where bars begin and end, if they do for every bar."""
+    for begins, ends, step in _INTERVALS:
+        if begins in frame.columns and ends in frame.columns:
+            pair = (frame[begins], frame[ends])
+            if all(one.dtype.is_integer() and not one.null_count() for one in pair):
+                return begins, ends, step
+    return None
 
 
-def last_bars(
-    last: pl.DataFrame | None, frame: pl.DataFrame, clock: str | None, times: Times
-) -> pl.DataFrame:
-    """Return the bars that share the last time, in memory of their own."""
-    if clock is None:
-        return _copied(frame, frame.height - 1)
-    start = int(np.searchsorted(times, times[-1], side="left"))
-    if not start and last is not None and last[clock].to_physical()[0] == times[-1]:
-        frame = pl.concat([last, frame])
-    return _copied(frame, max(start, frame.height - _MOST_TIED))
-
-
-def _copied(frame: pl.DataFrame, start: int) -> pl.DataFrame:
-    # NOTE: a slice would keep all the rows before it alive.
-    return frame[np.arange(start, frame.height)]
-
-
-def find_gaps(last: pl.DataFrame | None, frame: pl.DataFrame) -> tuple[int, str]:
-    """Count the bars that begin later than the bar before them ended.
-
-    Returns:
-        Their number, and where the first one is, in words.
-    """
-    pairs = [pair for pair in _INTERVALS if {*pair[:2]} <= {*frame.columns}]
-    if not pairs:
-        return 0, ""
-    begins, ends, step = pairs[0]
-    started, ended = frame[begins], frame[ends]
-    if last is None:
-        started = started.slice(1)
-    else:
-        ended = pl.concat([last[ends].tail(1), ended])
-    ended = ended.head(len(started))
-    found = (started > ended + step).arg_true()
-    if not len(found):
-        return 0, ""
-    at = int(found[0])
-    return len(
-        found
-    ), f"a bar begins at {begins} {started[at]}, the one before ended at {ended[at]}"
+def _hashes(frame: pl.DataFrame) -> tuple[int, ...]:
+    # NOTE: of the text, in which a NaN equals itself.
+    return tuple(xxhash.xxh3_64_intdigest(repr(row).encode()) for row in frame.rows())

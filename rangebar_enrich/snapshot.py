@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import msgpack
@@ -15,6 +15,7 @@ from rangebar_enrich.bars.series import SeriesKey
 from rangebar_enrich.carry import Carried
 from rangebar_enrich.errors import HistoryError, message
 from rangebar_enrich.planner import Layout, Planner
+from rangebar_enrich.seam import Seam
 
 _FORMAT = 1
 
@@ -27,7 +28,7 @@ class Snapshot:
         key: The series.
         layout: Columns of its bars, `None` before the first.
         carried: What features go on from.
-        last: The bars of the last time.
+        seam: Where the next bars join.
         gaps: Gaps so far.
         states: States of recursive providers as bytes, where they were read from bytes.
     """
@@ -35,7 +36,7 @@ class Snapshot:
     key: SeriesKey
     layout: Layout | None
     carried: Carried
-    last: pl.DataFrame | None
+    seam: Seam
     gaps: int
     states: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -54,7 +55,7 @@ class Snapshot:
                 "context": _pack(carried.context),
                 "states": {name: made.to_bytes() for name, made in carried.states.items()},
                 "broken": dict(carried.broken),
-                "last": _pack(self.last),
+                "seam": list(astuple(self.seam)),
                 "gaps": self.gaps,
             }
         )
@@ -91,7 +92,7 @@ def read_snapshot(raw: bytes, planner: Planner, key: SeriesKey) -> Snapshot:
         found,
         None if layout is None else tuple(layout.schema.items()),
         carried,
-        _unpack(parts["last"]),
+        _seam(*parts["seam"]),
         parts["gaps"],
         parts["states"],
     )
@@ -135,6 +136,10 @@ def _parts(raw: bytes) -> Mapping[str, Any]:
         raise HistoryError(message(f"{text}: they are damaged.", hint=hint))
     parts: Mapping[str, Any] = msgpack.unpackb(packed)
     return parts
+
+
+def _seam(time: int | None, tied: list[int], end: int | None) -> Seam:
+    return Seam(time, tuple(tied), end)
 
 
 def _pack(frame: pl.DataFrame | None) -> bytes | None:
