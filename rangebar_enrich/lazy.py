@@ -19,6 +19,8 @@ from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.plan.plan import NativeStep, Plan
 from rangebar_enrich.protocol import BarContext
 
+_ROW = f"{SCRATCH_PREFIX}row"
+
 
 class LazyBars:
     """A caller's LazyFrame, behind canonical names.
@@ -53,6 +55,9 @@ class LazyBars:
     def with_features(self, declarations: Sequence[Declaration], plan: Plan) -> pl.LazyFrame:
         """Return the caller's columns as they were, then every declared feature."""
         bars = self._canonical()
+        if not self._keys and any(any(made.warm_up.values()) for made in declarations):
+            # NOTE: `int_range(len())` would need the whole table in memory to be streamed.
+            bars = bars.with_row_index(_ROW)
         for step in plan.steps:
             if isinstance(step, NativeStep):
                 bars = self._apply(bars, step)
@@ -103,6 +108,6 @@ class LazyBars:
     def _mended(self, column: str, warm_up: int) -> pl.Expr:
         value = pl.col(column).cast(pl.Float64).fill_nan(None)
         if warm_up:
-            row = self._within(pl.int_range(pl.len()))
+            row = pl.int_range(pl.len()).over(self._keys) if self._keys else pl.col(_ROW)
             value = pl.when(row >= warm_up).then(value)
         return value.alias(column)

@@ -190,8 +190,28 @@ def _check_junction(bars: BarTable, split: SeriesSplit, history: History) -> boo
                 hint="give only bars that are earlier than the new ones.",
             )
             raise BarOrderError(msg)
+        if last == first:
+            _check_repeat(bars, split, history, index, place)
         strictly = strictly and last < first
     return strictly
+
+
+def _check_repeat(
+    bars: BarTable, split: SeriesSplit, history: History, index: int, place: int
+) -> None:
+    """Refuse history that ends with the first new bar."""
+    names = [name for name in bars.columns if name in history.bars.columns]
+    first = split.row_of(int(split.starts[index]))
+    last = history.split.row_of(int(history.split.starts[place + 1]) - 1)
+    new = bars.to_polars(names).select(names).row(first)
+    old = history.bars.to_polars(names).select(names).row(last)
+    # NOTE: as text a NaN equals itself.
+    if repr(new) == repr(old):
+        msg = message(
+            f"History of {split.keys[index]} ends with the first new bar.",
+            hint="give only bars that are earlier than the new ones.",
+        )
+        raise BarOrderError(msg)
 
 
 def _sorted(times: npt.NDArray[np.int64], split: SeriesSplit) -> npt.NDArray[np.int64]:
