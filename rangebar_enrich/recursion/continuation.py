@@ -253,8 +253,8 @@ def _join(context: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
     if context is None or context.is_empty():
         return new
     joined = context[new.columns].vstack(new)
-    # NOTE: Polars keeps one row, and equal rows joined to it, as a constant, and divides by a
-    # constant in another way than by a column: the last bit differs. Series are never constants.
+    # NOTE: to Polars, equal rows that come one by one may be a constant, and it divides by a
+    # constant in another way than by a column: the last bit differs. A Series is never a constant.
     return pl.DataFrame(joined.get_columns())
 
 
@@ -269,8 +269,5 @@ def _last_rows(frame: pl.DataFrame, count: int, new: int) -> pl.DataFrame:
 def _compute(frame: pl.DataFrame, count: int, exprs: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """Return expressions for the last `count` rows."""
     start, names = frame.height - count, list(exprs)
-    if frame.height == 1:
-        # One row alone is a constant too. A later row changes nothing, since no part looks ahead.
-        frame = _join(frame, frame)
     made = frame.lazy().with_columns(exprs.values()).collect(engine="in-memory")
     return made[names].slice(start, count)

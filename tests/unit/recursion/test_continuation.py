@@ -234,6 +234,14 @@ def test_advance_large_increments_exact() -> None:
     _same_bits(_in_parts(hold(exprs), bars, [1, 9_000, 2_000, 1, 12_000]), _whole(exprs, bars))
 
 
+def test_equal_rows_divide_as_columns() -> None:
+    """To Polars, equal rows that come one by one may be a constant; see the note in `_join`."""
+    closes = [100.0, *(95 + place / 7 for place in range(30))]
+    bars = _bars({"close": closes, "open": [99.0] * 31})
+    exprs = {"drawdown": close / close.cum_max(), "ratio": close / open_, "lag": close.shift(6)}
+    _same_bits(_in_parts(hold(exprs), bars, [1] * 30), _whole(exprs, bars))
+
+
 def test_advance_keeps_its_state() -> None:
     continuation = hold({"sum": close.cum_sum(), "ema": close.ewm_mean(span=3)})
     first = continuation.advance(continuation.start(), _bars({"close": [1.0, 2.0]}))[1]
