@@ -218,11 +218,13 @@ class Recipe:
         layout: Column to dtype.
         clocks: Columns that increase strictly.
         given: The author's bars: a column that nobody else knows is drawn from there.
+        fixed: Columns of one value, such as the symbol.
     """
 
     layout: Mapping[str, pl.DataType]
     clocks: frozenset[str] = frozenset()
     given: pl.DataFrame | None = field(default=None, repr=False)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def builder_bars(shape: str, rows: int, seed: int) -> pl.DataFrame:
@@ -247,7 +249,9 @@ def make_bars(shape: str, rows: int, seed: int, recipe: Recipe) -> pl.DataFrame:
     columns = []
     for name, dtype in recipe.layout.items():
         special = _special(name)
-        if name in bars.columns:
+        if name in recipe.fixed:
+            column = pl.repeat(recipe.fixed[name], rows, eager=True)
+        elif name in bars.columns:
             column = bars[name]
         elif special is not None:
             column = bars.with_columns(special.alias(name))[name]

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich import tree
-from rangebar_enrich.bars.names import OHLCV
+from rangebar_enrich.bars.names import OHLCV, SYMBOL, THRESHOLD
 from rangebar_enrich.conformance import legacy, native
 from rangebar_enrich.conformance.comparison import Values
 from rangebar_enrich.conformance.form import Form
@@ -66,11 +66,18 @@ class Subject:
         self.form = Form()
         self.made_up: list[str] = []
         self.unsteady: list[tuple[str, str]] | None = None
-        self.context = self._extended(context, layout_of(context, given, declaration))
-        layout = self.context.columns
-        self.recipe = Recipe(layout, clocks_of(layout, given), given)
         self._exprs: dict[str, pl.Expr] = {}
-        self._learn_form()
+        with quiet():
+            self.context = self._extended(context, layout_of(context, given, declaration))
+            self.recipe = self._recipe()
+            self._learn_form()
+
+    def _recipe(self) -> Recipe:
+        """Return which columns generated bars have; they agree with the context."""
+        layout = self.context.columns
+        told = {SYMBOL: self.context.symbol, THRESHOLD: self.context.threshold_decimal_bps}
+        fixed = {name: value for name, value in told.items() if value is not None}
+        return Recipe(layout, clocks_of(layout, self.given), self.given, fixed)
 
     def _extended(self, context: BarContext, layout: Mapping[str, pl.DataType]) -> BarContext:
         """Return a context with the columns that other providers would make."""

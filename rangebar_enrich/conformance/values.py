@@ -163,11 +163,12 @@ def check_edge_inputs(subject: Subject) -> str:
     """Hold that few bars, holes, standstill and extreme magnitudes raise nothing."""
     frames = dict(_few(subject)) | dict(_hostile(subject))
     faults = []
-    for name, made in zip(frames, subject.values(list(frames.values())), strict=True):
+    for name, bars in frames.items():
+        made = subject.one(bars, provider=subject.fresh())
         if isinstance(made, BaseException):
             faults.append(f"{name}: {_said(made)}")
-        elif len(made) != frames[name].height:
-            faults.append(f"{name}: {len(made)} values for {frames[name].height} bars")
+        elif len(made) != bars.height:
+            faults.append(f"{name}: {len(made)} values for {bars.height} bars")
     empty = subject.enriched(subject.enricher(), subject.sample("walk").bars.clear())
     if empty.shape != (0, len(subject.declaration.columns)):
         faults.append("0 bars: the declared columns do not come back")

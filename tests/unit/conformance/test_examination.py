@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from rangebar_enrich.conformance import CHECKS, check_provider
@@ -372,6 +374,47 @@ def test_given_bars_add_their_columns_and_their_context(make_bars):
 
     assert examination.result("no_look_ahead").status == "passed"
     assert Moody.seen == "ETHUSDT"
+
+
+def test_given_bars_of_several_series_are_tried_by_the_longest(make_bars):
+    longer = make_bars(90, symbol="ETHUSDT", threshold_decimal_bps=100)
+    given = pa.concat_tables([make_bars(50, symbol="BTCUSDT", threshold_decimal_bps=250), longer])
+
+    report = check_provider(Sound(), bars=given)
+
+    assert report.passed, str(report)
+
+
+class Caching(SoundLegacy):
+    """Computes once for a symbol, and gives that to whoever asks next."""
+
+    def __init__(self):
+        self.known = {}
+
+    def enrich(self, bars, symbol, threshold):
+        if symbol not in self.known:
+            self.known[symbol] = bars["Close"].rolling(5).mean().to_numpy()
+        bars["feature_x"] = self.known[symbol]
+        return bars
+
+
+def test_cache_that_forgets_to_look_at_the_bars_is_not_deterministic():
+    report = check_provider(Caching())
+
+    assert [one.check for one in report.failures] == ["deterministic"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_warnings_of_a_provider_are_no_failures():
+    class Noisy(SoundLegacy):
+        def enrich(self, bars, _symbol, _threshold):
+            warnings.warn("old", DeprecationWarning, stacklevel=1)
+            bars["feature_x"] = bars["Close"].rolling(5).mean()
+            return bars
+
+    report = check_provider(Noisy())
+
+    assert [one.check for one in report.failures] == ["pickling"]  # a class of a function
 
 
 def test_look_ahead_that_only_given_bars_show(make_bars):
