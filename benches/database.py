@@ -5,17 +5,17 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa
 
 if TYPE_CHECKING:
     from rangebar_enrich.clickhouse import BarStore
 
 DATABASE = "bench"
+_TEMPLATE = f"{DATABASE}.template"
 
 
 @cache
@@ -26,6 +26,7 @@ def open_store() -> BarStore:
     folder = tempfile.mkdtemp(prefix="rangebar-bench-")
     store = BarStore.connect(f"chdb://{folder}/db", table=f"{DATABASE}.bars")
     store.ensure_table()
+    store.client.command(f"CREATE TABLE {_TEMPLATE} AS {store.table}")
 
     def remove() -> None:
         store.close()
@@ -35,23 +36,14 @@ def open_store() -> BarStore:
     return store
 
 
-def make_plain_table(name: str, schema: pa.Schema, features: Sequence[str], kind: str) -> str:
-    """Make a table as the older pipeline has it, with features of type `kind`; return its name."""
-    types: Mapping[Any, str] = {
-        pa.float64(): "Float64",
-        pa.int64(): "Int64",
-        pa.uint32(): "UInt32",
-    }
-    columns = [
-        f"`{field.name}` {kind if field.name in features else types[field.type]}"
-        for field in schema
-    ]
+def make_bar_table(name: str, features: Sequence[str], kind: str) -> str:
+    """Make a bar table like the store's, with features of type `kind`; return its name."""
     table = f"{DATABASE}.{name}"
+    added = ", ".join(f"ADD COLUMN `{feature}` {kind}" for feature in features)
     client = open_store().client
     client.command(f"DROP TABLE IF EXISTS {table}")
-    client.command(
-        f"CREATE TABLE {table} ({', '.join(columns)}) ENGINE = MergeTree ORDER BY close_time"
-    )
+    client.command(f"CREATE TABLE {table} AS {_TEMPLATE}")
+    client.command(f"ALTER TABLE {table} {added}")
     return table
 
 
@@ -60,8 +52,8 @@ def empty(table: str) -> None:
     open_store().client.command(f"TRUNCATE TABLE {table}")
 
 
-def read_back(table: str, columns: Sequence[str], order: str) -> pl.DataFrame:
+def read_back(table: str, columns: Sequence[str]) -> pl.DataFrame:
     """Return stored columns in time order."""
     names = ", ".join(f"`{column}`" for column in columns)
-    sql = f"SELECT {names} FROM {table} ORDER BY {order}"  # noqa: S608 - names of our own
+    sql = f"SELECT {names} FROM {table} ORDER BY close_time_ms"  # noqa: S608 - names of our own
     return pl.DataFrame(open_store().client.query_arrow(sql))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from benches import database
-from benches.bars import make_bars
+from benches.bars import SYMBOL, THRESHOLD, make_bars
 from benches.contest import OURS, Contender, Contest, Workload
 from benches.indicators import Indicators, enrich_pandas_naive, flat_expressions, scales
 from benches.workloads.indicators import flat_plan
@@ -34,41 +35,43 @@ def _emptied(table: str, then: Callable[[], Any] | None = None) -> Callable[[], 
     return prepare
 
 
-def _stored(table: str, names: tuple[str, ...], order: str) -> Callable[[Any], pl.DataFrame]:
-    return lambda _: database.read_back(table, names, order)
+def _stored(table: str, names: Sequence[str]) -> Callable[[Any], pl.DataFrame]:
+    return lambda _: database.read_back(table, names)
+
+
+def as_rows(frame: Any) -> Any:
+    """Bring a DataFrame under the names of the bar table, as the older pipeline does."""
+    for name in ("open_time", "close_time"):
+        frame[f"{name}_ms"] = frame.pop(name) // 1000
+    frame["symbol"] = SYMBOL
+    frame["threshold_decimal_bps"] = THRESHOLD
+    return frame
 
 
 def make_write(rows: int) -> Contest:
     names = Indicators().columns
     result = Enricher([Indicators()]).run(_narrow(rows))
-    table = result.table
     store = database.open_store()
 
     def ours(_: Any) -> Any:
         return store.write(result)
 
-    def as_pandas() -> Any:
-        return table.to_pandas()
-
     return Contest(
         rows,
         [
-            Contender(
-                OURS, ours, _emptied(store.table), _stored(store.table, names, "close_time_ms")
-            ),
+            Contender(OURS, ours, _emptied(store.table), _stored(store.table, names)),
             _bare(lambda: ours(None), names),
             *(
-                _insert_df(label, kind, table.schema, names, as_pandas)
+                _insert_df(label, kind, result.table, names)
                 for label, kind in ((NULLABLE, "Nullable(Float64)"), (PLAIN, "Float64"))
             ),
         ],
     )
 
 
-def _bare(write: Callable[[], Any], names: tuple[str, ...]) -> Contender:
+def _bare(write: Callable[[], Any], names: Sequence[str]) -> Contender:
     """Return inserts of the very chunks that `write` sends, with its settings and nothing else."""
     store = database.open_store()
-    store.ensure_table()
     client = store.client
     sent: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     insert = client.insert_arrow
@@ -90,32 +93,22 @@ def _bare(write: Callable[[], Any], names: tuple[str, ...]) -> Contender:
         for args, kwargs in sent:
             client.insert_arrow(*args, **kwargs)
 
-    return Contender(
-        BARE, again, _emptied(store.table), _stored(store.table, names, "close_time_ms")
-    )
+    return Contender(BARE, again, _emptied(store.table), _stored(store.table, names))
 
 
-def _insert_df(
-    label: str,
-    kind: str,
-    schema: pa.Schema,
-    names: tuple[str, ...],
-    make: Callable[[], Any],
-) -> Contender:
-    table = database.make_plain_table(_identifier(f"write_{kind}"), schema, names, kind)
+def _insert_df(label: str, kind: str, bars: pa.Table, names: Sequence[str]) -> Contender:
+    table = database.make_bar_table(_identifier(f"write_{kind}"), names, kind)
     client = database.open_store().client
-    frames: list[Any] = []
 
-    def prepare() -> Any:
-        if not frames:
-            frames.append(make())
-        return frames[0]
+    @cache
+    def rows() -> Any:
+        return as_rows(bars.to_pandas())
 
     return Contender(
         label,
         lambda frame: client.insert_df(table, frame),
-        _emptied(table, prepare),
-        _stored(table, names, "close_time"),
+        _emptied(table, rows),
+        _stored(table, names),
     )
 
 
@@ -125,8 +118,6 @@ def make_end_to_end(rows: int) -> Contest:
     names = provider.columns
     enricher = Enricher([provider])
     store = database.open_store()
-    made = enricher.run(bars.slice(0, 1)).table.schema
-
     return Contest(
         rows,
         [
@@ -134,11 +125,11 @@ def make_end_to_end(rows: int) -> Contest:
                 OURS,
                 lambda _: store.write(enricher.run(bars)),
                 _emptied(store.table),
-                _stored(store.table, names, "close_time_ms"),
+                _stored(store.table, names),
             ),
-            _flat_pipeline(bars, made, provider),
+            _flat_pipeline(bars, provider),
             *(
-                _pandas_pipeline(label, kind, bars, made, names)
+                _pandas_pipeline(label, kind, bars, names)
                 for label, kind in ((NULLABLE, "Nullable(Float64)"), (PLAIN, "Float64"))
             ),
         ],
@@ -146,30 +137,33 @@ def make_end_to_end(rows: int) -> Contest:
     )
 
 
-def _flat_pipeline(bars: pa.Table, schema: pa.Schema, provider: Indicators) -> Contender:
+def _flat_pipeline(bars: pa.Table, provider: Indicators) -> Contender:
     names, exprs = provider.columns, flat_expressions(provider)
-    table = database.make_plain_table("flat", schema, names, "Nullable(Float64)")
+    table = database.make_bar_table("flat", names, "Nullable(Float64)")
+    client = database.open_store().client
+    stamps = [
+        *(pl.col(name).floordiv(1000).alias(f"{name}_ms") for name in ("open_time", "close_time")),
+        pl.lit(SYMBOL).alias("symbol"),
+        pl.lit(THRESHOLD, pl.UInt32).alias("threshold_decimal_bps"),
+    ]
+
+    def run(_: Any) -> None:
+        plan = flat_plan(pl.DataFrame(bars), exprs, names).with_columns(stamps)
+        rows = plan.drop("open_time", "close_time").collect(engine="in-memory").to_arrow()
+        for start in range(0, rows.num_rows, _CHUNK):
+            client.insert_arrow(table, rows.slice(start, _CHUNK), settings=_FAST_INSERT)
+
+    return Contender("flat", run, _emptied(table), _stored(table, names))
+
+
+def _pandas_pipeline(label: str, kind: str, bars: pa.Table, names: Sequence[str]) -> Contender:
+    table = database.make_bar_table(_identifier(f"pipeline_{kind}"), names, kind)
     client = database.open_store().client
 
     def run(_: Any) -> None:
-        frame = pl.DataFrame(bars)
-        enriched = flat_plan(frame, exprs, names).collect(engine="in-memory").to_arrow()
-        for start in range(0, enriched.num_rows, _CHUNK):
-            client.insert_arrow(table, enriched.slice(start, _CHUNK), settings=_FAST_INSERT)
+        client.insert_df(table, as_rows(enrich_pandas_naive(bars.to_pandas())))
 
-    return Contender("flat", run, _emptied(table), _stored(table, names, "close_time"))
-
-
-def _pandas_pipeline(
-    label: str, kind: str, bars: pa.Table, schema: pa.Schema, names: tuple[str, ...]
-) -> Contender:
-    table = database.make_plain_table(_identifier(f"pipeline_{kind}"), schema, names, kind)
-    client = database.open_store().client
-
-    def run(_: Any) -> None:
-        client.insert_df(table, enrich_pandas_naive(bars.to_pandas()))
-
-    return Contender(label, run, _emptied(table), _stored(table, names, "close_time"))
+    return Contender(label, run, _emptied(table), _stored(table, names))
 
 
 def _identifier(text: str) -> str:
