@@ -224,5 +224,6 @@ class Backfill:
                 threshold_decimal_bps=self._threshold,
                 ouroboros_mode=self._mode,
                 version=version,
+                mode_guard="off",  # the bars are stored already
             )
         return int(rows.num_rows)
