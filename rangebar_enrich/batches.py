@@ -12,10 +12,13 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich.bars.containers import read_bars
+from rangebar_enrich.bars.names import OHLCV
 from rangebar_enrich.errors import UnsupportedBarsError, message
 
 _FILE = frozenset({".arrow", ".ipc", ".feather"})
-_ENDINGS = frozenset({".parquet", ".arrows", *_FILE})
+_ENDINGS = frozenset({".parquet", ".arrows", ".csv", *_FILE})
+_CSV_BLOCK = 1 << 24
+"""Bytes of a CSV from which the types of its columns are guessed."""
 
 _Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
 
@@ -24,8 +27,8 @@ def read_batches(source: Any, rows: int) -> Iterator[pa.Table]:
     """Yield bars in tables of `rows` rows, the last with fewer, holding little more than one.
 
     Args:
-        source: A path to Parquet (`.parquet`), Arrow IPC (`.arrow`, `.ipc`, `.feather`) or an IPC
-            stream (`.arrows`); a `pa.RecordBatchReader` or anything else with
+        source: A path to Parquet (`.parquet`), Arrow IPC (`.arrow`, `.ipc`, `.feather`), an IPC
+            stream (`.arrows`) or CSV (`.csv`); a `pa.RecordBatchReader` or anything else with
             `__arrow_c_stream__`, which is read as it comes; or any eager kind of bars.
         rows: Most rows of a table.
 
@@ -52,7 +55,7 @@ def _checked(path: Path) -> Path:
     if path.suffix.lower() not in _ENDINGS:
         msg = message(
             f"Files ending in '{path.suffix}' are not read batch by batch.",
-            hint="use .parquet, .arrow, .ipc, .feather or .arrows.",
+            hint="use .parquet, .arrow, .ipc, .feather, .arrows or .csv.",
         )
         raise UnsupportedBarsError(msg)
     if not path.is_file():
@@ -73,9 +76,23 @@ def _open_file(path: Path, rows: int) -> Iterator[_Batches]:
     elif suffix in _FILE:
         with pa.memory_map(str(path)) as raw, pa.ipc.open_file(raw) as file:
             yield file.schema, (file.get_batch(i) for i in range(file.num_record_batches))
+    elif suffix == ".csv":
+        from pyarrow import csv
+
+        block = csv.ReadOptions(block_size=_CSV_BLOCK)
+        with csv.open_csv(path, read_options=block, convert_options=csv_types()) as reader:
+            yield reader.schema, iter(reader)
     else:
         with pa.memory_map(str(path)) as raw, pa.ipc.open_stream(raw) as stream:
             yield stream.schema, iter(stream)
+
+
+def csv_types() -> Any:
+    """Return how to read a CSV of bars: price and volume as float64, also where all are whole."""
+    from pyarrow import csv
+
+    prices = {name: pa.float64() for known in OHLCV for name in (known, known.capitalize())}
+    return csv.ConvertOptions(column_types=prices)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 import typer
 
-from rangebar_enrich.bars.names import OHLCV
+from rangebar_enrich.batches import csv_types
 from rangebar_enrich.errors import BarsError, message
 
 ENDINGS = (".parquet", ".arrow", ".feather", ".arrows", ".csv")
@@ -45,25 +45,60 @@ def write_bars(table: pa.Table, path: Path) -> None:
     """
     check_ending(path)
     try:
-        with _replacing(path) as file:
+        with drafting(path) as draft, synced(draft) as file:
             _WRITERS[path.suffix.lower()](table, file)
     except (pa.ArrowException, OSError) as cause:
         raise BarsError(message(f"Cannot write {path.name!r}: {cause}")) from cause
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a neighbour of `path` that takes its place when the block ends well."""
+def drafting(path: Path) -> Iterator[Path]:
+    """Give a path beside `path`, whose file takes its place when the block ends well."""
     target = path.resolve()  # a symbolic link stays one
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
     try:
-        with draft.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield draft
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def synced(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file that is on the disk when the block ends."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def size_in_memory(path: Path) -> int:
+    """Return about how many bytes the bars of a file take in memory."""
+    size = path.stat().st_size
+    if path.suffix.lower() != ".parquet":
+        return size
+    with _parquet(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        return max(size, sum(int(group.total_byte_size) for group in groups))
+
+
+def count_rows(path: Path) -> int | None:
+    """Return the number of bars of a file, `None` where it would have to be read for that."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    with _parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as cause:
+        raise BarsError(message(f"Cannot read bars from {path.name!r}: {cause}")) from cause
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -85,9 +120,7 @@ def _read_stream(path: Path) -> pa.Table:
 def _read_csv(path: Path) -> pa.Table:
     from pyarrow import csv
 
-    # A column of whole prices would be read as integers, and the engine wants float64.
-    prices = {name: pa.float64() for known in OHLCV for name in (known, known.capitalize())}
-    return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=prices))
+    return csv.read_csv(path, convert_options=csv_types())
 
 
 def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:

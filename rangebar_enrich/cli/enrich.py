@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rangebar_enrich.cli.enrichment import OnError, OnErrorOption, enrich_table
+from rangebar_enrich.cli.enrichment import OnError, OnErrorOption, make_enricher
 from rangebar_enrich.cli.options import BarsIn, Json, ProviderSpecs, Symbol, Threshold
 from rangebar_enrich.errors import DiscoveryError, message
+
+if TYPE_CHECKING:
+    from rangebar_enrich.engine import Enricher
+    from rangebar_enrich.outcome import ProviderOutcome
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +33,13 @@ def enrich(
     threshold: Threshold = None,
     provider: ProviderSpecs = [],  # noqa: B006 typer makes a new list for each call
     on_error: OnErrorOption = OnError.NULL,
+    batch_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Enrich so many bars at a time; by default 500,000 where IN takes over 256 MB.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add the providers' features to the bars of IN, and write all to OUT.
@@ -35,31 +47,58 @@ def enrich(
     OUT appears whole or not at all, and replaces an older one. When a provider fails, its columns
     are null, OUT is written all the same, and the exit code is 1. With --on-error raise nothing is
     written then, and an older OUT stays as it was.
+
+    A large IN is enriched batch by batch, in memory that does not grow with it, where every
+    provider can go on from one batch to the next. Where one cannot, that is said, and all of IN
+    is enriched in one run.
     """
-    from rangebar_enrich.cli.bar_files import check_ending, read_bars, write_bars
+    from rangebar_enrich.cli.bar_files import check_ending
     from rangebar_enrich.cli.outcomes import exit_code, outcome_documents, print_json, show_outcomes
 
+    check_ending(bars_in)
     check_ending(bars_out)
     _refuse_same_file(bars_in, bars_out)
     start = time.perf_counter()
-    result = enrich_table(
-        read_bars(bars_in), specs=provider, symbol=symbol, threshold=threshold, on_error=on_error
-    )
-    if not result.outcomes:
+    enricher = make_enricher(provider, on_error)
+    if enricher.is_empty:
         hint = "install a package that registers one, or name one with --provider module:Class."
         raise DiscoveryError(
             message("There is no provider to run; nothing was written.", hint=hint)
         )
-    write_bars(result.table, bars_out)
+    rows, outcomes = _enrich(
+        enricher, bars_in, bars_out, wanted=batch_rows, symbol=symbol, threshold=threshold
+    )
     seconds = time.perf_counter() - start
-    rows = result.table.num_rows
     if as_json:
         document = {"out": str(bars_out), "rows": rows, "seconds": round(seconds, 6)}
-        print_json(document | {"outcomes": outcome_documents(result.outcomes)})
+        print_json(document | {"outcomes": outcome_documents(outcomes)})
     else:
-        show_outcomes(result.outcomes)
+        show_outcomes(outcomes)
         typer.echo(f"{rows:,} bars written to {bars_out} in {seconds:.2f} s")
-    raise typer.Exit(exit_code(result.outcomes))
+    raise typer.Exit(exit_code(outcomes))
+
+
+def _enrich(
+    enricher: Enricher,
+    bars_in: Path,
+    bars_out: Path,
+    *,
+    wanted: int | None,
+    symbol: str | None,
+    threshold: int | None,
+) -> tuple[int, Sequence[ProviderOutcome]]:
+    """Enrich a file, batch by batch where it is large; return bars and outcomes."""
+    from rangebar_enrich.cli.bar_files import read_bars, write_bars
+    from rangebar_enrich.cli.batched import batch_rows, enrich_file
+
+    rows = batch_rows(enricher, bars_in, wanted, symbol=symbol, threshold=threshold)
+    if rows is not None:
+        return enrich_file(
+            enricher, bars_in, bars_out, rows=rows, symbol=symbol, threshold=threshold
+        )
+    result = enricher.run(read_bars(bars_in), symbol=symbol, threshold_decimal_bps=threshold)
+    write_bars(result.table, bars_out)
+    return result.table.num_rows, result.outcomes
 
 
 def _refuse_same_file(bars_in: Path, bars_out: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from rangebar_enrich.engine import Enricher
     from rangebar_enrich.outcome import EnrichmentResult
 
 
@@ -38,9 +39,30 @@ def enrich_table(
     on_error: OnError,
 ) -> EnrichmentResult:
     """Run the providers that `specs` name, or those installed, on `bars`."""
+    enricher = make_enricher(specs, on_error)
+    return enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold)
+
+
+def make_enricher(specs: Sequence[str], on_error: OnError) -> Enricher:
+    """Return an enricher of the providers that `specs` name, or of those installed."""
     from rangebar_enrich.cli.provider_spec import load_provider
     from rangebar_enrich.engine import Enricher
 
     providers = [load_provider(spec) for spec in specs] or None
-    enricher = Enricher(providers, on_error=on_error.value)
-    return enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold)
+    return Enricher(providers, on_error=on_error.value)
+
+
+def named_enricher(specs: Sequence[str]) -> Enricher:
+    """Return an enricher of the providers that `specs` name, or of those installed.
+
+    Raises:
+        typer.BadParameter: There is none that can be used.
+    """
+    from rangebar_enrich.cli.provider_spec import load_provider
+    from rangebar_enrich.engine import Enricher
+
+    enricher = Enricher([load_provider(spec) for spec in specs] or None)
+    if not enricher.declarations:
+        msg = "no provider is installed or named, or none can be used; give --provider"
+        raise typer.BadParameter(msg)
+    return enricher
