@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rangebar_enrich.cli.enrichment import OnError, OnErrorOption, enrich_table
-from rangebar_enrich.cli.options import BarsIn, Json, ProviderSpecs, Symbol, Threshold
+from rangebar_enrich.cli.options import (
+    BarsIn,
+    DatabaseTable,
+    DatabaseUrl,
+    Json,
+    ProviderSpecs,
+    Symbol,
+    Threshold,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,16 +47,8 @@ def load(
     ] = None,
     provider: ProviderSpecs = [],  # noqa: B006 typer makes a new list for each call
     on_error: OnErrorOption = OnError.NULL,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="Database, as clickhouse-connect spells it; by default RANGEBAR_ENRICH_URL,"
-            " else an embedded one. Prefer the variable for an address with a password."
-        ),
-    ] = None,
-    table: Annotated[str, typer.Option(help="Table, made where it is absent.")] = (
-        "rangebar_cache.range_bars"
-    ),
+    url: DatabaseUrl = None,
+    table: DatabaseTable = "rangebar_cache.range_bars",
     as_json: Json = False,
 ) -> None:
     """Add the providers' features to the bars of IN, and write all to ClickHouse.

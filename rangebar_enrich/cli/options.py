@@ -34,6 +34,15 @@ ProviderSpecs = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="Database, as clickhouse-connect spells it; by default RANGEBAR_ENRICH_URL,"
+        " else an embedded one. Prefer the variable for an address with a password.",
+    ),
+]
+DatabaseTable = Annotated[str, typer.Option("--table", help="Table, made where it is absent.")]
 BarsIn = Annotated[
     Path,
     typer.Argument(
