@@ -100,13 +100,16 @@ def _first_highest(rng: Rng, rows: int) -> _Path:
 
 
 def _swings(rng: Rng, rows: int) -> _Path:
-    wave = np.sin(np.arange(rows) / 3.7) + 0.4 * np.sin(np.arange(rows) / 1.3)
-    close = 100.0 * np.exp(0.02 * wave + 0.2 * _signed(rng, rows))
+    wave = np.sin(np.arange(rows) / 3.7 + rng.uniform(0.0, 6.3)) + 0.4 * np.sin(
+        np.arange(rows) / 1.3
+    )
+    close = 100.0 * np.exp(0.05 * wave + 0.2 * _signed(rng, rows))
     return _Path(close, _volumes(rng, rows), _durations(rng, rows, 43_200_000))
 
 
 def _rising(rng: Rng, rows: int) -> _Path:
-    close = 100.0 * np.exp(np.cumsum(np.abs(_signed(rng, rows)) - 0.2 * _STEP))
+    # NOTE: from well below to well above 100: a level is first reached somewhere on the way.
+    close = 90.0 * np.exp(np.cumsum(np.abs(_signed(rng, rows)) - 0.2 * _STEP))
     volume = _volumes(rng, rows) * np.linspace(1.0, 20.0, rows)
     return _Path(close, volume, _durations(rng, rows, 900_000))
 

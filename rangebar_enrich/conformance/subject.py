@@ -37,6 +37,7 @@ from rangebar_enrich.reach import Reach, reaches_of
 _SHORTEST, _SHORT = 64, 320
 _MOST_GIVEN = 2000
 _TRIED_ROWS = 8
+_OF_ALL_COLUMNS = ("full", "input_scale", "reaches", "reads", "runs_python", "span")
 _LARGEST_COUNT = 20_000
 _LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 5_000)}
 
@@ -186,6 +187,15 @@ class Subject:
         return made.with_columns(
             given[name].cast(dtype) for name, dtype in made.schema.items() if name in given.columns
         )
+
+    def only(self, column: str) -> Subject:
+        """Return the same subject with one column of a native provider, the same bars."""
+        made = copy.copy(self)
+        facts = vars(made)
+        facts["_exprs"] = {column: self._exprs[column]}
+        for name in _OF_ALL_COLUMNS:
+            facts.pop(name, None)
+        return made
 
     def narrowed(self, bars: pl.DataFrame) -> pl.DataFrame:
         """Return the columns that matter: those read, or all for a legacy provider."""

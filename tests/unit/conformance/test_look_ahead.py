@@ -265,6 +265,18 @@ def test_raising_on_parts_is_not_a_way_out():
     assert "alone raise ValueError: odd" in result.detail
 
 
+def test_column_that_raises_hides_no_other():
+    def brittle(series):
+        if series.null_count() or len(series) < 40:
+            msg = "holes"
+            raise ValueError(msg)
+        return series
+
+    found = leaks(Several([batches(brittle), close.backward_fill(), close.forward_fill()]))
+
+    assert set(found.leaks) == {"several_1"}
+
+
 def test_column_without_values_is_not_passed():
     result = Examination(Several([batches(lambda s: s * None)])).result("no_look_ahead")
 
