@@ -109,6 +109,7 @@ class Claims:
         self._lease = lease_seconds
         self._holder = f"{_PROCESS}:{uuid.uuid4().hex}"
         self._held: dict[Claimed, State] = {}
+        self._tried: set[Claimed] = set()
         self._renewed = time.monotonic()
 
     @property
@@ -155,6 +156,7 @@ class Claims:
                 stamp = max(at, found.computed_at_ms + 1)
                 number = found.state // 2 + 1 + skipped
                 mine = State(2 * number, self._holder, stamp, is_live=True)
+                self._tried.add(key)
                 self._insert([(key, mine)], token=self._token(key, number))
                 found = self._states([key])[key]
                 if found.holder == self._holder and found.state == mine.state:
@@ -199,11 +201,13 @@ class Claims:
         """Let others claim the keys; nothing of this call is written any more."""
         _OVER.add(self._holder)
         done = [(key, replace(mine, state=mine.state + 1)) for key, mine in self._held.items()]
+        unsure = self._tried - self._held.keys()
         self._held.clear()
         if done:
             self._insert(done)
             self._known.update(done)
-        _OVER.discard(self._holder)
+        if not unsure:  # a claim whose reply was lost may stand in the table
+            _OVER.discard(self._holder)
 
     def _states(self, keys: list[Claimed]) -> dict[Claimed, State]:
         """Read the chains' ends; of many keys, all that there are: one row each."""

@@ -21,7 +21,9 @@ from rangebar_enrich.clickhouse.read import Selection, final_clause
 from rangebar_enrich.clickhouse.retry import RetryCount
 from rangebar_enrich.clickhouse.schema import TableSchema, version_column
 from rangebar_enrich.clickhouse.tokens import content_token
+from rangebar_enrich.errors import QueryError
 
+_UNKNOWN_TABLE = 60
 _CREATE = """
 CREATE TABLE IF NOT EXISTS $table (
     provider String, version String,
@@ -139,8 +141,13 @@ def record(
 
 
 def stored_providers(connection: Connection, table: TableName) -> list[StoredProvider]:
-    """Return what the registry knows, by provider and age."""
-    rows = connection.rows(compose(_LIST, table=registry_table(table).sql))
+    """Return what the registry knows, by provider and age; nothing where there is none."""
+    try:
+        rows = connection.rows(compose(_LIST, table=registry_table(table).sql))
+    except QueryError as error:
+        if error.code != _UNKNOWN_TABLE:
+            raise
+        return []
     return [StoredProvider(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows]
 
 

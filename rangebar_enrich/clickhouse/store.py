@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-
-import polars as pl
-import pyarrow as pa
 
 from rangebar_enrich.clickhouse.announcement import announced
 from rangebar_enrich.clickhouse.claims import LEASE_SECONDS, KnownClaims, ensure_claims
 from rangebar_enrich.clickhouse.connection import Connection, open_connection
 from rangebar_enrich.clickhouse.features import Features
 from rangebar_enrich.clickhouse.guards import check_bars
-from rangebar_enrich.clickhouse.identifiers import TableName, feature_name
+from rangebar_enrich.clickhouse.identifiers import TableName
 from rangebar_enrich.clickhouse.incoming import read_incoming
-from rangebar_enrich.clickhouse.labels import feature_labels, with_labels
 from rangebar_enrich.clickhouse.migration import DEFAULT_TABLE, migrate, wanted_features
 from rangebar_enrich.clickhouse.modes import ModeGuard, check_guard
-from rangebar_enrich.clickhouse.provenance import (
-    Outdated,
-    RowVersions,
-    StoredProvider,
-    ensure_registry,
-    find_outdated,
-    row_versions,
-    stored_providers,
-)
-from rangebar_enrich.clickhouse.read import (
-    StoredSeries,
-    all_series,
-    chosen_columns,
-    count_bars,
-    iter_pages,
-    read_bars_of,
-    select_series,
-)
+from rangebar_enrich.clickhouse.provenance import ensure_registry
+from rangebar_enrich.clickhouse.reader import BarReader
 from rangebar_enrich.clickhouse.retry import RetryPolicy
-from rangebar_enrich.clickhouse.schema import TableSchema, ensure_table, read_schema
+from rangebar_enrich.clickhouse.schema import ensure_table
 from rangebar_enrich.clickhouse.stamps import builder_version
 from rangebar_enrich.clickhouse.write import BarWriter, WriteOptions, WriteResult
 
@@ -49,7 +29,7 @@ if TYPE_CHECKING:
     from rangebar_enrich.engine import Enricher
 
 
-class BarStore:
+class BarStore(BarReader):
     """Range bars and their features in ClickHouse.
 
     Open one with `BarStore.connect`; it is a context manager. Threads may share it.
@@ -58,8 +38,7 @@ class BarStore:
     def __init__(
         self, connection: Connection, table: TableName, *, lease_seconds: float = LEASE_SECONDS
     ) -> None:
-        self._connection = connection
-        self._table = table
+        super().__init__(connection, table)
         self._lease = lease_seconds
         self._is_ensured = False
         self._known: KnownClaims = {}
@@ -144,14 +123,6 @@ class BarStore:
         if not self._is_ensured:
             self.ensure_table()
 
-    def schema(self) -> TableSchema:
-        """Return the table's columns as they are now.
-
-        Raises:
-            SchemaError: There is no table.
-        """
-        return read_schema(self._connection, self._table)
-
     def migrate(self, providers: Iterable[Any] | str, *, codec: str | None = None) -> list[str]:
         """Add a nullable column for every feature, in one ALTER; idempotent.
 
@@ -235,143 +206,6 @@ class BarStore:
             ).write()
             news.completed(result)
         return result
-
-    def read(
-        self,
-        symbol: str,
-        threshold_decimal_bps: int,
-        *,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        last: int | None = None,
-        ouroboros_mode: str = "month",
-        columns: Sequence[str] | None = None,
-        plugin_features: bool | Sequence[str] = False,
-    ) -> pa.Table:
-        """Read bars of one series: latest version of each, chronological.
-
-        Args:
-            symbol: Trading symbol.
-            threshold_decimal_bps: Threshold in decimal basis points.
-            start_ms: First close time, ms, inclusive.
-            end_ms: Last close time, ms, inclusive.
-            last: Only the last so many bars of the range.
-            ouroboros_mode: `month`, `week` or `year`.
-            columns: Columns to read; default all bar columns.
-            plugin_features: `True` for all feature columns of the table, or their names.
-
-        Returns:
-            One row a bar; feature fields carry `provider` and `version` as metadata.
-
-        Raises:
-            BarColumnError: A named column is not in the table.
-        """
-        schema = self.schema()
-        selection = select_series(
-            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
-        )
-        chosen = chosen_columns(schema, columns, plugin_features)
-        found = read_bars_of(self._connection, schema, selection, chosen, last=last)
-        return with_labels(found, feature_labels(self._connection, schema, selection, chosen))
-
-    def read_polars(self, symbol: str, threshold_decimal_bps: int, **options: Any) -> pl.DataFrame:
-        """Read bars as a Polars DataFrame; options are those of `read`."""
-        frame = pl.from_arrow(self.read(symbol, threshold_decimal_bps, **options))
-        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
-
-    def read_batches(
-        self,
-        symbol: str,
-        threshold_decimal_bps: int,
-        *,
-        rows: int = 100_000,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        ouroboros_mode: str = "month",
-        columns: Sequence[str] | None = None,
-        plugin_features: bool | Sequence[str] = False,
-    ) -> pa.RecordBatchReader:
-        """Read a large range in bounded memory.
-
-        Each batch is a query of its own: a batch never mixes two versions of a row, but bars
-        that are written meanwhile may be in later batches.
-
-        Args:
-            symbol: Trading symbol.
-            threshold_decimal_bps: Threshold in decimal basis points.
-            rows: Most rows of a batch.
-            start_ms: First close time, ms, inclusive.
-            end_ms: Last close time, ms, inclusive.
-            ouroboros_mode: `month`, `week` or `year`.
-            columns: Columns to read; default all bar columns.
-            plugin_features: `True` for all feature columns of the table, or their names.
-
-        Returns:
-            A reader whose batches, one after the other, are what `read` returns.
-        """
-        schema = self.schema()
-        selection = select_series(
-            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
-        )
-        chosen = chosen_columns(schema, columns, plugin_features)
-        labels = feature_labels(self._connection, schema, selection, chosen)
-        empty = read_bars_of(self._connection, schema, selection, chosen, last=0)
-        pages = iter_pages(self._connection, schema, selection, chosen, rows=rows)
-        batches = (batch for page in pages for batch in with_labels(page, labels).to_batches())
-        return pa.RecordBatchReader.from_batches(with_labels(empty, labels).schema, batches)
-
-    def count(
-        self,
-        symbol: str,
-        threshold_decimal_bps: int,
-        *,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        ouroboros_mode: str = "month",
-    ) -> int:
-        """Count the bars of one series, both ends of the time range included."""
-        selection = select_series(
-            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
-        )
-        return count_bars(self._connection, self.schema(), selection)
-
-    def series(self) -> list[StoredSeries]:
-        """List the series of the table: rows, first and last close time of each."""
-        return all_series(self._connection, self.schema())
-
-    def providers(self) -> list[StoredProvider]:
-        """List the provider versions that wrote to the table, and when they did."""
-        self._ensure_once()
-        return stored_providers(self._connection, self._table)
-
-    def provenance(
-        self, symbol: str, threshold_decimal_bps: int, *, ouroboros_mode: str = "month"
-    ) -> list[RowVersions]:
-        """List, for each provider, how many rows of a series each of its versions made."""
-        selection = select_series(symbol, threshold_decimal_bps, ouroboros_mode)
-        return row_versions(self._connection, self.schema(), selection)
-
-    def outdated(
-        self,
-        symbol: str,
-        threshold_decimal_bps: int,
-        *,
-        provider: str,
-        version: str,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        ouroboros_mode: str = "month",
-    ) -> Outdated:
-        """Find rows whose features `version` of `provider` did not make.
-
-        Decided by the recorded version, never by NULL: warm-up and undefined are NULL too.
-        """
-        selection = select_series(
-            symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
-        )
-        return find_outdated(
-            self._connection, self.schema(), selection, feature_name(provider), version
-        )
 
     def enrich_new(
         self,

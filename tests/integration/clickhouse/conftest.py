@@ -57,6 +57,11 @@ def standin(tmp_path_factory) -> Iterator[Standin]:
     server.kill()
 
 
+@pytest.fixture
+def start_standin() -> type[Standin]:
+    return Standin
+
+
 KINDS = ["embedded", "http"]
 if os.environ.get("RANGEBAR_ENRICH_TEST_URL"):
     KINDS.append("server")

@@ -18,9 +18,9 @@ from urllib3 import Timeout
 from rangebar_enrich.clickhouse import BarStore, RetryPolicy
 from rangebar_enrich.errors import StoreError
 
-SCHEDULES = 240
+SCHEDULES = 204
 PER_TEST = 12
-READ_TIMEOUT = 0.25
+READ_TIMEOUT = 0.6
 FAULTS = [
     *["503", "429", "500", "code:252", "code:241", "code:202", "code:999"],
     *["reset-before", "reset-during", "reset-after", "lost-reply", "lost-reply"],
@@ -56,7 +56,7 @@ def store(standin, database):
 def make_plan(rng: random.Random) -> list[str]:
     rate = rng.choice([0.1, 0.3, 0.5])
     plan = [rng.choice(FAULTS) if rng.random() < rate else "ok" for _ in range(60)]
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         plan[rng.randrange(12)] = rng.choice(SLOW)
     return plan
 
@@ -68,7 +68,7 @@ def make_batch(rng: random.Random, make_bars) -> pa.Table:
         for name, version in PROVIDERS
         if rng.random() < 0.6
     }
-    days = rng.choice([1, 9])
+    days = rng.choice([1, 1, 9])
     bars = make_bars(rng.randrange(2, 12), step_ms=days * DAY_MS, seed=0, **features)
     first = rng.randrange(bars.num_rows)
     return bars.slice(0, rng.randrange(1, 12)) if rng.random() < 0.7 else bars.slice(first)
@@ -110,7 +110,7 @@ def test_faults_never_change_the_outcome(standin, store, make_bars, first):
     for seed in range(first, first + PER_TEST):
         rng = random.Random(seed)
         symbol, model = f"S{seed}", {}
-        for batch in [make_batch(rng, make_bars) for _ in range(rng.randrange(1, 4))]:
+        for batch in [make_batch(rng, make_bars) for _ in range(rng.randrange(1, 3))]:
             standin.fault(make_plan(rng))
             verify = rng.random() < 0.3
             insist(
@@ -123,23 +123,26 @@ def test_faults_never_change_the_outcome(standin, store, make_bars, first):
         assert_table_is(store, symbol, model)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_two_writers_keep_each_others_features(standin, database, store, make_bars, seed):
     rng = random.Random(1000 + seed)
     symbol, model = f"T{seed}", {}
     batches = [make_bars(9, momentum_x=PROVIDERS[0]), make_bars(9, trend_x=PROVIDERS[1])]
+    stores = [open_store(standin, database) for _ in batches]
     standin.fault(make_plan(rng) if seed else [])
     failures: list[BaseException] = []
 
-    def write(batch) -> None:
+    def write(own, batch) -> None:
         try:
-            with open_store(standin, database) as own:
-                for _ in range(3):
+            with own:
+                for _ in range(2):
                     insist(lambda: own.write(batch, symbol=symbol, threshold_decimal_bps=250))
         except BaseException as error:  # noqa: BLE001 - shown by the test
             failures.append(error)
 
-    writers = [threading.Thread(target=write, args=(batch,)) for batch in batches]
+    writers = [
+        threading.Thread(target=write, args=pair) for pair in zip(stores, batches, strict=True)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -255,3 +255,9 @@ def test_threads_share_one_store(store, make_bars):
     for writer in writers:
         writer.join()
     assert [(found.symbol, found.rows) for found in store.series()] == [(s, 5) for s in series]
+
+
+def test_providers_of_a_table_without_registry(store):
+    store.ensure_table()
+    store.client.command(f"DROP TABLE {store.table}_providers")
+    assert store.providers() == []

@@ -13,7 +13,7 @@ from conftest import FAST, make_bars
 from rangebar_enrich.clickhouse import BarStore
 
 DAY_MS = 24 * 3_600_000
-BATCHES = 6
+BATCHES = 5
 ROWS = 40
 SERIES = {"symbol": "KILLED", "threshold_decimal_bps": 250}
 NAMES = ["close_time_ms", "close", "volume", "momentum_x", "trend_x"]
