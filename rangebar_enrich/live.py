@@ -83,7 +83,7 @@ class LiveEnricher:
         self._reporter = Reporter(planner.declarations, rejections)
         self._raises, self._suspects = raises, suspects
         self._carrier: Carrier | None = None
-        self._place = _Place(key)
+        self._given, self._place = key, _Place(key)
         self._told: dict[str, str | None] = {}
         self._lock = Lock()
         self.outcomes: tuple[ProviderOutcome, ...] = ()
@@ -176,7 +176,7 @@ class LiveEnricher:
 
     def _accept(self, table: BarTable, place: _Place) -> tuple[_Place, pl.DataFrame, Times | None]:
         """Check bars by themselves; return whose they are, what is read of them, their times."""
-        symbol, threshold, _ = place.key
+        symbol, threshold, _ = self._given
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
         key = _same_key(place, split.keys)
         check_order(table, split)
@@ -230,7 +230,7 @@ class LiveEnricher:
                 versions or columns, or of another version of the engine or of Polars.
         """
         with self._lock:
-            parts = read_snapshot(snapshot, self._planner, self._place.key)
+            parts = read_snapshot(snapshot, self._planner, self._given)
             carrier, carried = None, parts.carried
             if parts.layout is not None:
                 carrier = self._make_carrier(parts.key, parts.layout)
