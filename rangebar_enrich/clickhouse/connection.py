@@ -161,8 +161,11 @@ def _client(address: Address, options: Mapping[str, Any]) -> Client:
 
     if address.path is not None:
         address.path.mkdir(parents=True, exist_ok=True)
-    # NOTE: without a session, threads may share the client; with one they may not.
-    fixed: dict[str, Any] = {} if address.is_embedded else {"autogenerate_session_id": False}
+    # NOTE: without a session, threads may share the client; with one they may not. Repeating
+    # is the retry policy's business, for reads too.
+    fixed: dict[str, Any] = {"autogenerate_session_id": False, "query_retries": 0}
+    if address.is_embedded:
+        fixed = {}
     if address.interface:
         fixed["interface"] = address.interface
     return clickhouse_connect.get_client(dsn=address.url, **{**fixed, **options})
