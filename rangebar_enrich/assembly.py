@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.feature import FeatureColumn, WarmUp, feature_array
+from rangebar_enrich.bars.feature import (
+    STACKED_ROWS,
+    FeatureColumn,
+    WarmUp,
+    feature_array,
+    stacked_arrays,
+)
 from rangebar_enrich.bars.series import SeriesSplit
 from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.outcome import ProviderOutcome, feature_field
@@ -27,6 +33,9 @@ def feature_arrays(
         split: The series of the table.
         before: Rows of each series that came before the table's: warm-up is counted from them.
     """
+    height = int(split.starts[-1])
+    if len(split.keys) == 1 and 0 < height <= STACKED_ROWS:
+        return _few_rows(declarations, values, before[0])
     warm_up = WarmUp(split.lengths, before)
     arrays = {}
     for declaration in declarations:
@@ -38,6 +47,20 @@ def feature_arrays(
     # NOTE: warm-up is counted series by series, so it is written before the rows go back.
     frame = split.unsort(pl.DataFrame(arrays))
     return {name: feature_array([frame[name]], [None]) for name in arrays}
+
+
+def _few_rows(
+    declarations: Sequence[Declaration], values: Callable[[str], Sequence[pl.Series]], before: int
+) -> dict[str, pa.ChunkedArray]:
+    rows = {
+        column: max(count - before, 0)
+        for declaration in declarations
+        for column, count in declaration.warm_up.items()
+    }
+    if not rows:
+        return {}
+    columns = [values(column)[0] for column in rows]
+    return dict(zip(rows, stacked_arrays(columns, list(rows.values())), strict=True))
 
 
 def feature_columns(

@@ -95,6 +95,8 @@ class Execution:
         """
         if column in self._whole:
             return [self._whole[column]]
+        if len(self._runs) == 1 and not self._source.before[0] and column in self._runs[0].columns:
+            return [self._runs[0].columns[column]]
         pieces = []
         for run, before, height in zip(
             self._runs, self._source.before, self._source.split.lengths, strict=True

@@ -152,9 +152,12 @@ class ArrowBars(BarTable):
         """Return a table of the caller's very columns and, at the end, `features`."""
         made = {feature.name for feature in features}
         schema = self.table.schema
-        kept = [i for i, name in enumerate(schema.names) if name not in made]
-        fields = [schema.field(i) for i in kept] + [feature.field for feature in features]
-        arrays = [self.table.column(i) for i in kept] + [feature.array for feature in features]
+        fields, arrays = list(schema), self.table.columns
+        if not made.isdisjoint(schema.names):
+            kept = [i for i, name in enumerate(schema.names) if name not in made]
+            fields, arrays = [fields[i] for i in kept], [arrays[i] for i in kept]
+        fields += [feature.field for feature in features]
+        arrays += [feature.array for feature in features]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
 
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
@@ -192,9 +195,10 @@ class PolarsBars(BarTable):
 
     def with_features(self, features: Sequence[FeatureColumn]) -> pl.DataFrame:
         """Return the frame without older columns of `features`, then `features`."""
-        made = [pl.Series(feature.name, feature.array) for feature in features]
-        kept = self.frame.drop([series.name for series in made], strict=False)
-        return kept.with_columns(made)
+        names = [feature.name for feature in features]
+        made = pl.DataFrame(pa.Table.from_arrays([one.array for one in features], names=names))
+        old = [name for name in names if name in self.frame.columns]
+        return (self.frame.drop(old) if old else self.frame).hstack(made)
 
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
         """Return bars and features as an Arrow table."""

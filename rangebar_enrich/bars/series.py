@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ class SeriesKey(NamedTuple):
         return f"{symbol}{threshold}{mode}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeriesSplit:
     """The series of a table, and the order that puts each one's rows together.
 
@@ -54,7 +55,7 @@ class SeriesSplit:
     starts: npt.NDArray[np.int64]
     order: npt.NDArray[np.uint32] | None = None
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Rows of each series."""
         return np.diff(self.starts)

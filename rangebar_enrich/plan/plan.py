@@ -92,9 +92,18 @@ class NativeStep:
             bars: The bar columns, and the columns of other steps, that the expressions read.
             rows: Number of bars, by which it is decided whether shared parts pay.
         """
-        for exprs in self._shared if rows >= WORTH_FROM_ROWS else self._flat:
+        *first, last = self._shared if rows >= WORTH_FROM_ROWS else self._flat
+        for exprs in first:
             bars = bars.with_columns(exprs)
-        return bars.select(self.columns)
+        if self._ends_with_all:
+            return bars.select(last)
+        return bars.with_columns(last).select(self.columns)
+
+    @cached_property
+    def _ends_with_all(self) -> bool:
+        """Whether the last expressions give every column, and their length is the bars'."""
+        # NOTE: literals alone would give one row; beside a column they are repeated.
+        return len(self.stages) == 1 and not self.shown and any(one.reads for one in self.providers)
 
     def apply_within(self, bars: pl.LazyFrame, key: str) -> pl.LazyFrame:
         """Return every column of the step over many series at once.
