@@ -19,6 +19,8 @@ from rangebar_enrich.reach.words import show
 from rangebar_enrich.tree import Node
 
 _COST = {
+    "Over": 20,
+    "Rolling": 30,
     "Function.RollingExpr": 15,
     "Function.RollingExprBy": 30,
     "Function.EwmMean": 8,
@@ -41,7 +43,7 @@ _DEARER = {"Median": 80, "Quantile": 80, "Rank": 300, "CorrCov": 60, "Std": 23, 
 _WORTH = 8
 """Nanoseconds a row that a shared part must save; a column of scratch costs about two."""
 _BOUNDARIES = frozenset({"Over", "Rolling", "Eval", "StructEval", "KeepName", "RenameAlias"})
-"""Operators below which a part may mean something else than on its own."""
+"""Operators below which a part may mean something else than on its own; they are shared whole."""
 
 WORTH_FROM_ROWS = 2_000
 """Below so many rows, one stage more costs what sharing gains."""
@@ -129,10 +131,10 @@ def _tree(expr: pl.Expr) -> Node | None:
 
 def _candidates(node: Node) -> Iterator[Node]:
     """Yield the parts of a tree that could stand on their own, costly ones only."""
-    if tree.kind(node) in _BOUNDARIES:
-        return
     if _own_cost(node):
         yield node
+    if tree.kind(node) in _BOUNDARIES:
+        return
     for child in tree.children(node):
         yield from _candidates(child)
 
@@ -176,6 +178,8 @@ def _keeps_rows(node: Node) -> bool:
 
 def _inner(node: Node, names: Mapping[bytes, str], depth: Mapping[bytes, int]) -> tuple[Node, int]:
     """Return a shared part over the parts inside it, and the stage it belongs to."""
+    if tree.kind(node) in _BOUNDARIES:
+        return node, 0
     inner = {
         key: name
         for part in _below(node)
@@ -194,12 +198,12 @@ def _below(node: Node) -> Iterator[Node]:
 
 def _rewrite(node: Node, names: Mapping[bytes, str]) -> Node:
     """Return a tree with each named part replaced by its scratch column."""
-    if tree.kind(node) in _BOUNDARIES:
-        return node
     if _own_cost(node):
         name = names.get(tree.pack(node))
         if name is not None:
             return {"Column": name}
+    if tree.kind(node) in _BOUNDARIES:
+        return node
     children = tree.children(node)
     if not children:
         return node
