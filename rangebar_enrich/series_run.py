@@ -67,7 +67,9 @@ class SeriesRun:
                     f" {needed - before} are missing"
                 )
             self.short.add(name)
-            self.fail(name, ShortHistoryError.of(name, f"Provider '{name}': {told}."))
+            self.failures[name] = ShortHistoryError.of(name, f"Provider '{name}': {told}.")
+        # NOTE: at the end, for of two that read each other each has a count of its own.
+        fail_dependants(self.plan.needs, self.failures, set())
 
     def take(self, provider: CompiledProvider, made: Mapping[str, pl.Series]) -> None:
         """Keep a provider's columns; a dtype that its expressions did not promise fails it."""

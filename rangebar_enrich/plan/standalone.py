@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 
 import polars as pl
 
 from rangebar_enrich import tree
+from rangebar_enrich.bars.names import SCRATCH_PREFIX
 from rangebar_enrich.plan.expressions import CompiledProvider
-from rangebar_enrich.plan.plan import Plan, mended_value
+from rangebar_enrich.plan.plan import Plan
 from rangebar_enrich.tree import Node
+
+_HOLE = f"{SCRATCH_PREFIX}hole"
+_MOST_NODES = 20_000
+"""A tree grows with each column put in, in the worst case by a power of their number."""
 
 
 def standalone(plan: Plan, name: str) -> Mapping[str, pl.Expr]:
@@ -20,10 +26,11 @@ def standalone(plan: Plan, name: str) -> Mapping[str, pl.Expr]:
         name: The provider.
 
     Raises:
-        ValueError: It holds a Python function, or needs a provider that is not native or does.
+        ValueError: It holds a Python function, needs a provider that is not native or does, or
+            becomes too large.
     """
     makers: dict[str, CompiledProvider] = {}
-    pending = [name]
+    pending, seen = [name], {name}
     while pending:
         needed = pending.pop()
         provider = plan.native.get(needed)
@@ -34,28 +41,62 @@ def standalone(plan: Plan, name: str) -> Mapping[str, pl.Expr]:
             text = f"'{needed}' calls a Python function or a plugin"
             raise ValueError(text)
         makers |= dict.fromkeys(provider.exprs, provider)
-        pending.extend(plan.needs[needed])
-    own = plan.native[name]
-    return {column: tree.encode(_inlined(own, column, makers)) for column in own.exprs}
+        pending.extend(plan.needs[needed] - seen)
+        seen |= plan.needs[needed]
+    inliner = _Inliner(makers)
+    return {column: tree.encode(inliner.whole(column)[0]) for column in plan.native[name].exprs}
 
 
-def _inlined(
-    provider: CompiledProvider, column: str, makers: Mapping[str, CompiledProvider]
-) -> Node:
-    node = provider.reaches[column].tree
-    if node is None:  # pragma: no cover - a provider without trees has a Python function
-        text = f"'{column}' has no serialised form"
+class _Inliner:
+    """Puts expressions in the place of the columns that they make."""
+
+    def __init__(self, makers: Mapping[str, CompiledProvider]) -> None:
+        self._makers = makers
+        self._known: dict[str, tuple[Node, int]] = {}
+
+    def whole(self, column: str) -> tuple[Node, int]:
+        """Return a column's tree over bar columns, and the number of its nodes."""
+        node = self._makers[column].reaches[column].tree
+        if node is None:  # pragma: no cover - a provider without trees has a Python function
+            text = f"'{column}' has no serialised form"
+            raise ValueError(text)
+        made, size = self._rewrite(node)
+        if size > _MOST_NODES:
+            text = f"'{column}', with all that it reads of other providers put in, is too large"
+            raise ValueError(text)
+        return made, size
+
+    def _shown(self, column: str) -> tuple[Node, int]:
+        """Return a column as its readers see it, made once."""
+        if column not in self._known:
+            inner, size = self.whole(column)
+            frame = _mended(self._makers[column].declaration.warm_up[column])
+            self._known[column] = _fill(frame, inner), size + sum(1 for _ in tree.walk(frame))
+        return self._known[column]
+
+    def _rewrite(self, node: Node) -> tuple[Node, int]:
+        if tree.kind(node) == "Column" and tree.body(node) in self._makers:
+            return self._shown(tree.body(node))
+        parts = [self._rewrite(child) for child in tree.children(node)]
+        size = 1 + sum(count for _, count in parts)
+        return tree.rebuild(node, [part for part, _ in parts]), size
+
+
+def _mended(warm_up: int) -> Node:
+    """Return what `plan.mended_value` means, with its input in one place only."""
+    # NOTE: fill_nan() reads its input three times: in a chain of columns that is a power of 3.
+    value = pl.col(_HOLE).cast(pl.Float64).replace(nan, None)
+    if warm_up:
+        value = pl.when(pl.int_range(pl.len()) >= warm_up).then(value)
+    node = tree.decode(value)
+    if node is None:  # pragma: no cover - this one has a tree
+        text = "no serialised form"
         raise ValueError(text)
-    return _rewrite(node, makers)
+    return node
 
 
-def _rewrite(node: Node, makers: Mapping[str, CompiledProvider]) -> Node:
+def _fill(node: Node, inner: Node) -> Node:
+    """Return a tree with `inner` in its hole."""
     if tree.kind(node) == "Column":
-        name = tree.body(node)
-        maker = makers.get(name)
-        if maker is None:
-            return node
-        inner = tree.encode(_inlined(maker, name, makers))
-        mended = tree.decode(mended_value(inner, maker.declaration.warm_up[name]))
-        return node if mended is None else mended
-    return tree.rebuild(node, [_rewrite(child, makers) for child in tree.children(node)])
+        return inner if tree.body(node) == _HOLE else node
+    return tree.rebuild(node, [_fill(child, inner) for child in tree.children(node)])
