@@ -195,7 +195,11 @@ def laguerre():
     return provider
 
 
-@pytest.mark.parametrize("way", [increments, pushes, batches, "one by one"], ids=str)
+@pytest.mark.parametrize(
+    "way",
+    [increments, pushes, batches, "one by one"],
+    ids=lambda way: getattr(way, "__name__", str(way)),
+)
 def test_real_plugin_gives_the_same(way, case, laguerre):
     enricher = rbe.Enricher([laguerre])
     expected = pl.DataFrame(enricher.run(case, **KEY).table)
