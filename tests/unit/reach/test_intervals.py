@@ -140,7 +140,7 @@ def test_reach_of_an_operator(expr, past, future):
         (CLOSE.rolling_mean_by(ROW, "5i"), set()),
         (CLOSE.rolling_mean(5), set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_times_are_what_must_increase(expr, times):
     reach = reach_of(expr)
