@@ -49,7 +49,11 @@ def batch_rows(
     is_csv = bars_in.suffix.lower() == ".csv"
     if wanted is None and (is_csv or size_in_memory(bars_in) < LARGE):
         return None
-    first = next(read_batches(bars_in, 1))
+    try:
+        first = next(read_batches(bars_in, 1))
+    except (pa.ArrowException, OSError) as cause:
+        text = f"Cannot read bars from {bars_in.name!r}: {cause}"
+        raise BarsError(text) from cause
     stuck = enricher.not_continued(first, symbol=symbol, threshold_decimal_bps=threshold)
     if not stuck:
         return wanted or BATCH_ROWS
