@@ -94,9 +94,10 @@ def connect(url) -> Iterator[Callable[..., BarStore]]:
         return store
 
     yield open_store
-    with BarStore.connect(url) as cleaner:
-        cleaner.client.command(f"DROP DATABASE IF EXISTS {database}")
-    for store in opened:
+    usable = [store for store in opened if not store._connection._closed]
+    cleaner = usable[0] if usable else BarStore.connect(url)
+    cleaner.client.command(f"DROP DATABASE IF EXISTS {database}")
+    for store in [*opened, cleaner]:
         store.close()
 
 
