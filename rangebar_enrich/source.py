@@ -192,7 +192,7 @@ def _check_junction(bars: BarTable, split: SeriesSplit, history: History) -> boo
             raise BarOrderError(msg)
         if last == first:
             _check_repeat(bars, split, history, index, place)
-        strictly = strictly and last < first
+        strictly = strictly and bool(last < first)
     return strictly
 
 
