@@ -47,7 +47,7 @@ _VERSIONS = """
 SELECT $provider, $column, count(), min(close_time_ms), max(close_time_ms) FROM $table FINAL
 WHERE $where GROUP BY $column ORDER BY $column$final
 """
-_DISTINCT = "SELECT $versions FROM $table WHERE $where"
+_DISTINCT = "SELECT $versions FROM $table FINAL WHERE $where$final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +191,17 @@ def row_versions(
 def distinct_versions(
     connection: Connection, schema: TableSchema, selection: Selection, providers: Iterable[str]
 ) -> dict[str, list[str]]:
-    """Return the versions of each provider that rows of a series have, at most a few.
-
-    Replaced rows count too while they are there: the answer may name one version too many,
-    never one too few.
-    """
+    """Return the versions of each provider that rows of a series have, at most a few."""
     known = [name for name in sorted(set(providers)) if version_column(name) in schema.versions]
     if not known:
         return {}
     columns = [Sql(f"groupUniqArray(3)({quote(version_column(name))})") for name in known]
     statement = compose(
-        _DISTINCT, versions=join(columns), table=schema.table.sql, where=selection.where
+        _DISTINCT,
+        versions=join(columns),
+        table=schema.table.sql,
+        where=selection.where,
+        final=final_clause(schema),
     )
     found = connection.rows(statement, selection.params)[0]
     return {name: sorted(versions) for name, versions in zip(known, found, strict=True)}

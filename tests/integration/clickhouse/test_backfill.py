@@ -93,6 +93,7 @@ def test_backfill_of_a_new_version_leaves_the_others(store):
     assert after["held_ema"].equals(before["held_ema"])
     versions = {one.provider: (one.version, one.rows) for one in store.provenance("BTCUSDT", 250)}
     assert versions == {"finite": ("2", 30), "held": ("1", 30)}
+    assert after.schema.field("finite_mean").metadata[b"version"] == b"2"
 
 
 def test_backfill_reads_only_the_history_it_needs(store, monkeypatch):
