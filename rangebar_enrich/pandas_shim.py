@@ -8,7 +8,9 @@ by comparing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+
+_MANY_BLOCKS = 90
 
 _WITH_PANDAS_TYPE = frozenset({pl.Date, pl.Datetime, pl.Duration, pl.Categorical, pl.Enum})
 _WITHOUT_NUMPY_TYPE = frozenset({pl.Int128, pl.UInt128})
@@ -86,7 +90,8 @@ def _run_once(
     index = shown.index
     symbol, threshold = key.symbol or "", key.threshold_decimal_bps or 0
     try:
-        result = declaration.provider.enrich(shown, symbol, threshold)
+        with _unfragmented(len(arrays) + len(declaration.columns)):
+            result = declaration.provider.enrich(shown, symbol, threshold)
     except ISOLATED as error:
         if not writable and isinstance(error, ValueError) and "read-only" in str(error):
             raise _WroteToView from error
@@ -96,6 +101,23 @@ def _run_once(
     faults = _change_faults(originals, index, result)
     _refuse(declaration, faults + _column_faults(declaration, originals, result))
     return {name: _series(declaration, name, result[name]) for name in declaration.columns}
+
+
+@contextmanager
+def _unfragmented(columns: int) -> Iterator[None]:
+    """Keep pandas from warning a provider of a view that is none of its doing.
+
+    Each column of the view is a block of its own, since it shares the caller's memory; from about
+    100 on, pandas takes a column that is added for a mistake of whoever adds it.
+    """
+    if columns < _MANY_BLOCKS:
+        yield
+        return
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        yield
 
 
 def _accepted(declaration: Declaration, result: object, shown: pd.DataFrame) -> pd.DataFrame:

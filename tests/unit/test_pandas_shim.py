@@ -486,3 +486,18 @@ def test_change_in_a_column_of_any_type_is_found(kind, legacy):
     outcome = _run(legacy, swap, frame).outcomes[0]
 
     assert "'more': changed" in outcome.error
+
+
+def test_wide_bars_do_not_make_pandas_warn_the_provider():
+    class Plain:
+        name, version, columns, min_bars = "plain", "1", ("plain_a", "plain_b"), 0
+
+        def enrich(self, bars, symbol, threshold_decimal_bps):
+            bars["plain_a"] = bars["close"] * 2
+            bars["plain_b"] = bars["Close"] * 3
+            return bars
+
+    wide = pa.table({"close": [1.0, 2.0], **{f"extra_{i}": [0.5, 1.5] for i in range(130)}})
+    result = rbe.Enricher([Plain()]).run(wide, symbol="X", threshold_decimal_bps=1)
+    assert [one.status for one in result.outcomes] == ["ok"]
+    assert result.table["plain_b"].to_pylist() == [3.0, 6.0]
