@@ -119,6 +119,11 @@ def _readable(schema: pa.Schema) -> Mapping[str, pl.DataType]:
     return {name: dtype for part in parts for name, dtype in part.items()}
 
 
+def _frame_of(table: pa.Table, *, rechunk: bool = True) -> pl.DataFrame:
+    frame = pl.from_arrow(table, rechunk=rechunk)
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
 class ArrowBars(BarTable):
     """Bars in a `pa.Table`."""
 
@@ -143,10 +148,7 @@ class ArrowBars(BarTable):
         return self.table.schema.metadata or {}
 
     def _raw(self, names: Sequence[str]) -> pl.DataFrame:
-        frame = pl.from_arrow(self.table.select(list(names)))
-        if not isinstance(frame, pl.DataFrame):  # pragma: no cover - a table is always a frame
-            frame = frame.to_frame()
-        return frame
+        return _frame_of(self.table.select(list(names)))
 
     def with_features(self, features: Sequence[FeatureColumn]) -> pa.Table:
         """Return a table of the caller's very columns and, at the end, `features`."""
@@ -196,7 +198,9 @@ class PolarsBars(BarTable):
     def with_features(self, features: Sequence[FeatureColumn]) -> pl.DataFrame:
         """Return the frame without older columns of `features`, then `features`."""
         names = [feature.name for feature in features]
-        made = pl.DataFrame(pa.Table.from_arrays([one.array for one in features], names=names))
+        table = pa.Table.from_arrays([one.array for one in features], names=names)
+        # NOTE: a chunk for each series is shared as it is; joining them would copy them all.
+        made = _frame_of(table, rechunk=False)
         old = [name for name in names if name in self.frame.columns]
         return (self.frame.drop(old) if old else self.frame).hstack(made)
 

@@ -269,5 +269,9 @@ def _last_rows(frame: pl.DataFrame, count: int, new: int) -> pl.DataFrame:
 def _compute(frame: pl.DataFrame, count: int, exprs: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """Return expressions for the last `count` rows."""
     start, names = frame.height - count, list(exprs)
-    made = frame.lazy().with_columns(exprs.values()).collect(engine="in-memory")
+    made = (
+        frame.lazy()
+        .with_columns(exprs.values())
+        .collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
+    )
     return made[names].slice(start, count)
