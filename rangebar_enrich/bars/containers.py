@@ -119,8 +119,9 @@ def _readable(schema: pa.Schema) -> Mapping[str, pl.DataType]:
     return {name: dtype for part in parts for name, dtype in part.items()}
 
 
-def _frame_of(table: pa.Table, *, rechunk: bool = True) -> pl.DataFrame:
-    frame = pl.from_arrow(table, rechunk=rechunk)
+def _frame_of(table: pa.Table) -> pl.DataFrame:
+    # NOTE: chunks are shared as they are; joining them would copy every column.
+    frame = pl.from_arrow(table, rechunk=False)
     return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
 
@@ -198,9 +199,7 @@ class PolarsBars(BarTable):
     def with_features(self, features: Sequence[FeatureColumn]) -> pl.DataFrame:
         """Return the frame without older columns of `features`, then `features`."""
         names = [feature.name for feature in features]
-        table = pa.Table.from_arrays([one.array for one in features], names=names)
-        # NOTE: a chunk for each series is shared as it is; joining them would copy them all.
-        made = _frame_of(table, rechunk=False)
+        made = _frame_of(pa.Table.from_arrays([one.array for one in features], names=names))
         old = [name for name in names if name in self.frame.columns]
         return (self.frame.drop(old) if old else self.frame).hstack(made)
 
