@@ -3,6 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from rangebar_enrich.bars.names import RESERVED
 from rangebar_enrich.clickhouse.columns import BUILDER, BY_NAME, COLUMNS, NEEDED, Role
 
 TRADES = [
@@ -67,3 +68,7 @@ def test_stamps_are_never_taken_from_bars():
     expected = "cache_key rangebar_version source_start_ts source_end_ts computed_at"
     assert stamps == set(expected.split())
     assert not stamps & {rule.target for rule in BUILDER.values()}
+
+
+def test_no_provider_can_declare_a_column_of_the_table():
+    assert BY_NAME.keys() <= RESERVED
