@@ -31,9 +31,8 @@ from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.live import LiveEnricher
 from rangebar_enrich.loader import Discovery, discover
 from rangebar_enrich.outcome import EnrichmentResult
-from rangebar_enrich.planner import Layout, Planner
+from rangebar_enrich.planner import Engine, Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
-from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source, match_history
 from rangebar_enrich.walk import BatchWalk
 
@@ -52,13 +51,18 @@ class Enricher:
         providers: Providers of either kind, or classes of them; their order is the order of the
             feature columns. `None`: those found by entry point.
         on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
+        engine: Engine of Polars: `"auto"` (see `explain`), `"in-memory"` or `"streaming"`.
 
     Raises:
         ProviderError: `on_error="raise"` and a provider breaks its declaration.
     """
 
     def __init__(
-        self, providers: Sequence[Any] | None = None, *, on_error: OnError = "null"
+        self,
+        providers: Sequence[Any] | None = None,
+        *,
+        on_error: OnError = "null",
+        engine: Literal["auto"] | Engine = "auto",
     ) -> None:
         if on_error not in {"null", "raise"}:
             msg = f"'on_error' is {on_error!r}; expected 'null' or 'raise'."
@@ -73,7 +77,7 @@ class Enricher:
         self._raises = on_error == "raise"
         if self._raises and self._rejections:
             raise self._rejections[0].error
-        self._planner = Planner(declarations)
+        self._planner = Planner(declarations, engine=engine)
         self._reporter = Reporter(declarations, self._rejections)
         self._suspects: set[str] = set()
 
@@ -117,7 +121,7 @@ class Enricher:
         key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
         held = Held.of(plan, layout)
-        return explain_plan(plan, key, held, self._planner.declarations, self._rejections)
+        return explain_plan(plan, key, held, self._planner, self._rejections)
 
     def not_continued(
         self,
@@ -242,7 +246,8 @@ class Enricher:
         self._reporter.log(outcomes)
         self._reporter.announce(split.keys, enriched.runs, outcomes, table.height)
         if self._raises:
-            _raise_first(enriched.runs)
+            for run in enriched.runs:
+                run.raise_first()
         return EnrichmentResult(table, enriched.features(outcomes), outcomes)
 
     def live(
@@ -317,11 +322,6 @@ class Enricher:
             raises=self._raises,
             suspects=self._suspects,
         )
-
-
-def _raise_first(runs: Sequence[SeriesRun]) -> None:
-    for run in runs:
-        run.raise_first()
 
 
 _defaults: dict[str, tuple[Discovery, Enricher]] = {}

@@ -49,7 +49,7 @@ def enrich_source(source: Source, planner: Planner, suspects: set[str]) -> Enric
         SeriesRun(key, planner.plan(layout, key.symbol, key.threshold_decimal_bps))
         for key in source.split.keys
     ]
-    execution = Execution(source, runs, planner.declarations, suspects)
+    execution = Execution(source, runs, planner.declarations, suspects, engine=planner.engine)
     execution.run()
     arrays = feature_arrays(planner.declarations, execution.values, source.split, source.before)
     return Enriched(planner, tuple(runs), arrays)

@@ -22,6 +22,7 @@ from rangebar_enrich.errors import ProviderError, RunError
 from rangebar_enrich.pandas_shim import LegacyBars, run_legacy
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep
+from rangebar_enrich.planner import Engine
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source
 
@@ -32,14 +33,13 @@ _SHORT_SERIES = 4_000
 _KEY = f"{SCRATCH_PREFIX}series"
 
 
-def _collect(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
+def _collect(plans: Sequence[pl.LazyFrame], engine: Engine) -> list[pl.DataFrame]:
     """Run lazy plans: the one place where anything is computed."""
-    # NOTE: inputs are projected and equal parts shared before, so the optimiser has nothing to
-    # find; in-memory, since streaming sums in another order and is slower on few bars.
+    # NOTE: inputs are projected and equal parts shared before: the optimiser finds nothing.
     none = pl.QueryOptFlags.none()
     if len(plans) == 1:
-        return [plans[0].collect(engine="in-memory", optimizations=none)]
-    return pl.collect_all(plans, engine="in-memory", optimizations=none) if plans else []
+        return [plans[0].collect(engine=engine, optimizations=none)]
+    return pl.collect_all(plans, engine=engine, optimizations=none) if plans else []
 
 
 class Execution:
@@ -50,6 +50,7 @@ class Execution:
         runs: One for each series, with its plan.
         declarations: All providers, in output order.
         suspects: Providers that failed at run time before; they run apart. Added to here.
+        engine: The engine of Polars.
     """
 
     def __init__(
@@ -58,11 +59,14 @@ class Execution:
         runs: Sequence[SeriesRun],
         declarations: Sequence[Declaration],
         suspects: set[str],
+        *,
+        engine: Engine = "in-memory",
     ) -> None:
         self._source = source
         self._runs = runs
         self._declarations = {made.name: made for made in declarations}
         self._suspects = suspects
+        self._engine = engine
         self._legacy: list[LegacyBars] | None = None
         self._whole: dict[str, pl.Series] = {}
 
@@ -150,7 +154,7 @@ class Execution:
         frame = split.sort(self._source.bars.to_polars(self._inputs))
         frame = frame.hstack([pl.Series(_KEY, keys).set_sorted()])
         try:
-            made = _collect([step.apply_within(frame.lazy(), _KEY)])[0]
+            made = _collect([step.apply_within(frame.lazy(), _KEY)], self._engine)[0]
         except ISOLATED:
             # NOTE: the series then run one by one, which finds out whose fault it was.
             return False
@@ -211,7 +215,7 @@ class Execution:
             step.apply(self._input(index, step.names), self._frames[index].height)
             for index, step in steps
         ]
-        for (index, step), made in zip(steps, _collect(plans), strict=True):
+        for (index, step), made in zip(steps, _collect(plans, self._engine), strict=True):
             columns = made.to_dict(as_series=True)
             for provider in step.providers:
                 self._runs[index].take(provider, columns)
@@ -251,7 +255,7 @@ class Execution:
             bars = self._input(index, (provider.name,))
             plan = bars.with_columns(provider.exprs.values()).select(list(provider.exprs))
             try:
-                made = _collect([plan])
+                made = _collect([plan], self._engine)
             except ISOLATED as error:
                 text = f"Provider '{provider.name}': {cause(error)}"
                 failure = RunError.of(provider.name, text)

@@ -6,23 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
 from rangebar_enrich.bars.series import SeriesKey
-from rangebar_enrich.declaration import Declaration, Rejection, cause
+from rangebar_enrich.declaration import Rejection, cause
 from rangebar_enrich.held import Held
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan
 from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
+from rangebar_enrich.planner import Planner
 
 
 def explain_plan(
     plan: Plan,
     key: SeriesKey,
     held: Held,
-    declarations: Sequence[Declaration],
+    planner: Planner,
     rejections: Sequence[Rejection],
 ) -> str:
     """Return a plan as text: stages in order, reach of each feature, shared parts, failures."""
-    features = sum(len(made.columns) for made in declarations)
-    lines = [f"Plan for {key}: {len(declarations)} provider(s), {features} feature(s)"]
+    count, features = len(planner.declarations), len(planner.columns)
+    lines = [f"Plan for {key}: {count} provider(s), {features} feature(s)"]
+    lines.append(f"Engine: {planner.engine} ({planner.why_engine})")
     for number, step in enumerate(plan.steps, 1):
         if isinstance(step, NativeStep):
             lines += _native_step(number, step)
@@ -58,7 +60,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _native_step(number: int, step: NativeStep) -> Iterator[str]:
-    yield f"Step {number}: one in-memory collect, {len(step.stages)} stage(s) of native providers"
+    yield f"Step {number}: one collect, {len(step.stages)} stage(s) of native providers"
     for position, stage in enumerate(step.stages):
         for parts in step.sharing[position].stages:
             for part in parts:

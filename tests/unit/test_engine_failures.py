@@ -289,9 +289,9 @@ def test_healthy_plain_expressions_run_twice_at_most(broken, native, one_series,
     seen = []
     original = execution._collect
 
-    def note(plans):
+    def note(plans, engine):
         seen.extend(name for plan in plans for name in plan.collect_schema().names())
-        return original(plans)
+        return original(plans, engine)
 
     monkeypatch.setattr(execution, "_collect", note)
     plain = [native(name, {f"{name}_a": CLOSE.cum_sum()}) for name in ("one", "two", "three")]

@@ -161,9 +161,9 @@ def test_all_native_providers_of_a_run_share_one_collect(bars, momentum, half_ra
     plans = []
     original = execution._collect
 
-    def note(given):
+    def note(given, engine):
         plans.append(len(given))
-        return original(given)
+        return original(given, engine)
 
     monkeypatch.setattr(execution, "_collect", note)
 

@@ -35,9 +35,9 @@ def _collects(monkeypatch):
     counts = []
     original = execution._collect
 
-    def note(plans):
+    def note(plans, engine):
         counts.append(len(plans))
-        return original(plans)
+        return original(plans, engine)
 
     monkeypatch.setattr(execution, "_collect", note)
     return counts
