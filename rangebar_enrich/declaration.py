@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from rangebar_enrich.bars.names import RESERVED, SCRATCH_PREFIX
+from rangebar_enrich.bars.names import RESERVED
 from rangebar_enrich.errors import DeclarationError, ProviderError, message
 
 ISOLATED = (Exception, pl.exceptions.PanicException)
@@ -148,8 +148,6 @@ def _column_fault(column: Any, name: str) -> str | None:
         return f"does not start with '{name}_'"
     if column in RESERVED:
         return "is a reserved bar column"
-    if column.startswith(SCRATCH_PREFIX):  # pragma: no cover - the identifier rule forbids it
-        return "is a scratch name"
     return None
 
 

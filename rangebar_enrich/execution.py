@@ -126,9 +126,8 @@ class Execution:
                 run.fail(name, RunError.of(name, text))
 
     def _increases(self, index: int, column: str) -> bool:
-        if column == time_column(self._source.bars):
-            return self._source.times_increase or self._strictly(index, column)
-        return self._strictly(index, column)
+        is_clock = column == time_column(self._source.bars)
+        return (is_clock and self._source.times_increase) or self._strictly(index, column)
 
     def _strictly(self, index: int, column: str) -> bool:
         values = self._frames[index][column].to_physical()

@@ -93,6 +93,3 @@ class PandasFeatureProvider(Protocol):
         self, bars: pd.DataFrame, symbol: str, threshold_decimal_bps: int, /
     ) -> pd.DataFrame:
         """Add `columns` to `bars` in place and return it."""
-
-
-AnyProvider = FeatureProvider | PandasFeatureProvider

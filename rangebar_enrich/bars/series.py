@@ -22,7 +22,6 @@ from rangebar_enrich.bars.names import (
 )
 from rangebar_enrich.errors import BarColumnError, BarOrderError, SeriesConflictError, message
 
-_RUN = "__enrich_run"
 _ROW = "__enrich_row"
 
 

@@ -299,7 +299,9 @@ def test_healthy_plain_expressions_run_twice_at_most(broken, native, one_series,
 
     rbe.enrich_bars(one_series, providers=[*plain, _broken(native, RUN[broken]), counted])
 
-    assert max(seen.count(f"{name}_a") for name in ("one", "two", "three")) <= 2
+    counts = [seen.count(f"{name}_a") for name in ("one", "two", "three")]
+    assert min(counts) >= 1
+    assert max(counts) <= 2
 
 
 def test_failure_that_repeats_costs_no_extra_pass(native, one_series):
