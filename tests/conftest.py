@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import rangebar_enrich as rbe
+from rangebar_enrich import execution
 
 # Machines that run tests are shared: an example that takes long says nothing of the code.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +27,20 @@ def _clean_state() -> Iterator[None]:
     yield
     rbe.clear_hooks()
     rbe.reset_provider_cache()
+
+
+@pytest.fixture
+def collected(monkeypatch) -> list[list[pl.LazyFrame]]:
+    """Return the plans of every collect of the engine, as it makes them."""
+    given: list[list[pl.LazyFrame]] = []
+    original = execution._collect
+
+    def note(plans, *options):
+        given.append(list(plans))
+        return original(plans, *options)
+
+    monkeypatch.setattr(execution, "_collect", note)
+    return given
 
 
 def _prices(rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

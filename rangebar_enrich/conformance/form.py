@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-FORM_CHECKS = ("columns", "dtypes", "row_preserving", "existing_columns_read_only")
-
 
 class Form:
     """What breaks the contract's form on ordinary bars; each check reports its own part."""

@@ -8,7 +8,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import rangebar_enrich as rbe
-from rangebar_enrich import execution
 from rangebar_enrich.bars.containers import ArrowBars
 
 
@@ -157,19 +156,10 @@ def test_only_columns_that_are_read_are_imported(bars, momentum, half_range, mon
     assert asked == [{"close", "open", "high", "low", "individual_trade_count"}]
 
 
-def test_all_native_providers_of_a_run_share_one_collect(bars, momentum, half_range, monkeypatch):
-    plans = []
-    original = execution._collect
-
-    def note(given, engine):
-        plans.append(len(given))
-        return original(given, engine)
-
-    monkeypatch.setattr(execution, "_collect", note)
-
+def test_all_native_providers_of_a_run_share_one_collect(bars, momentum, half_range, collected):
     rbe.enrich_bars(bars, providers=[momentum, half_range])
 
-    assert plans == [1]
+    assert [len(plans) for plans in collected] == [1]
 
 
 def test_expressions_are_compiled_once_for_each_layout(bars, native):

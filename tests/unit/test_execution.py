@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 import rangebar_enrich as rbe
-from rangebar_enrich import execution
 from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
 
 CLOSE = pl.col("close")
@@ -29,18 +28,6 @@ def sharing(native):
         native("one", {"one_z": (CLOSE - MEAN) / STD, "one_s": STD / MEAN}, min_bars=20),
         native("two", {"two_z": ((CLOSE - MEAN) / STD).rolling_max(5), "two_s": STD}, min_bars=4),
     ]
-
-
-def _collects(monkeypatch):
-    counts = []
-    original = execution._collect
-
-    def note(plans, engine):
-        counts.append(len(plans))
-        return original(plans, engine)
-
-    monkeypatch.setattr(execution, "_collect", note)
-    return counts
 
 
 def test_shared_parts_give_the_same_bits(sharing, long_bars):
@@ -106,14 +93,13 @@ def groupable(native, momentum, half_range):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_many_short_series_equal_each_alone(seed, make_bars, groupable, monkeypatch):
+def test_many_short_series_equal_each_alone(seed, make_bars, groupable, collected):
     tables, owner, mixed = _many(make_bars, 40, 60, seed)
     enricher = rbe.Enricher(groupable)
-    counts = _collects(monkeypatch)
 
     together = enricher.run(mixed).table.select(enricher.columns)
 
-    assert counts == [1]
+    assert [len(plans) for plans in collected] == [1]
     for i, table in enumerate(tables):
         alone = enricher.run(table).table.select(enricher.columns)
         assert together.filter(pa.array(owner == i)).combine_chunks().equals(alone.combine_chunks())
