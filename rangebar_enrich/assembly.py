@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.feature import (
+from rangebar_enrich._bars.feature import (
     STACKED_ROWS,
     FeatureColumn,
     WarmUp,
     feature_array,
     stacked_arrays,
 )
-from rangebar_enrich.bars.series import SeriesSplit
+from rangebar_enrich._bars.series import SeriesSplit
 from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.outcome import ProviderOutcome, feature_field
 

@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from rangebar_enrich.bars.containers import PolarsBars
-from rangebar_enrich.bars.series import SeriesKey, SeriesSplit
+from rangebar_enrich._bars.containers import PolarsBars
+from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
 from rangebar_enrich.declaration import ISOLATED, Kind, cause
 from rangebar_enrich.errors import (
     HistoryError,

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from rangebar_enrich.bars.names import RESERVED
+from rangebar_enrich._bars.columns import RESERVED
 from rangebar_enrich.errors import DeclarationError, ProviderError, message
 
 ISOLATED = (Exception, pl.exceptions.PanicException)

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from rangebar_enrich.bars.containers import read_bars
-from rangebar_enrich.bars.names import BUILDER_COLUMNS
-from rangebar_enrich.bars.series import SeriesKey, check_order, checked_threshold, split_series
-from rangebar_enrich.batches import read_batches
+from rangebar_enrich._bars.columns import BUILDER_COLUMNS
+from rangebar_enrich._bars.containers import read_bars
+from rangebar_enrich._bars.files import read_batches
+from rangebar_enrich._bars.series import SeriesKey, check_order, checked_threshold, split_series
 from rangebar_enrich.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich.enrichment import enrich_source
 from rangebar_enrich.errors import UnsupportedBarsError, message

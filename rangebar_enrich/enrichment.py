@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from rangebar_enrich._bars.feature import FeatureColumn
 from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
-from rangebar_enrich.bars.feature import FeatureColumn
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.outcome import ProviderOutcome
 from rangebar_enrich.planner import Planner

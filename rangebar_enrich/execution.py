@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.names import SCRATCH_PREFIX, SYMBOL, THRESHOLD
-from rangebar_enrich.bars.series import time_column
+from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SYMBOL, THRESHOLD
+from rangebar_enrich._bars.series import time_column
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import ProviderError, RunError
 from rangebar_enrich.pandas_shim import LegacyBars, run_legacy

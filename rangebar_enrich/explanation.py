@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.declaration import Rejection, cause
 from rangebar_enrich.held import Held
 from rangebar_enrich.plan.expressions import CompiledProvider

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from rangebar_enrich.bars.names import (
+from rangebar_enrich._bars.columns import (
     OHLCV,
     SCRATCH_PREFIX,
     SERIES_COLUMNS,

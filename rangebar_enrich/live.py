@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
-from rangebar_enrich.bars.containers import BarTable, read_bars
-from rangebar_enrich.bars.series import (
+from rangebar_enrich._bars.containers import BarTable, read_bars
+from rangebar_enrich._bars.continuity import Seam, Times
+from rangebar_enrich._bars.series import (
     SeriesKey,
     SeriesSplit,
     check_order,
@@ -22,13 +22,13 @@ from rangebar_enrich.bars.series import (
     time_column,
     times_of,
 )
+from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
 from rangebar_enrich.carry import Carried, Carrier, Increment
 from rangebar_enrich.declaration import Rejection
 from rangebar_enrich.errors import BarColumnError, HistoryError, SeriesConflictError, message
 from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome
 from rangebar_enrich.planner import Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
-from rangebar_enrich.seam import Seam, Times
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.snapshot import Snapshot, read_snapshot
 

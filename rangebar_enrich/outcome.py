@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from rangebar_enrich.bars.containers import BarTable
-from rangebar_enrich.bars.feature import FeatureColumn
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.containers import BarTable
+from rangebar_enrich._bars.feature import FeatureColumn
+from rangebar_enrich._bars.series import SeriesKey
 
 Status = Literal["ok", "failed", "partial", "short_history", "left_out"]
 """`ok`: computed. `failed`: all null, in every series. `partial`: all null in the series that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from rangebar_enrich.bars.series import SeriesKey, distinct
+from rangebar_enrich._bars.series import SeriesKey, distinct
 from rangebar_enrich.declaration import Declaration, Rejection, cause
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id

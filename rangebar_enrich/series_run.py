@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.errors import ProviderError, RunError, ShortHistoryError
 from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype

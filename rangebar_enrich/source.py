@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rangebar_enrich.bars.containers import BarTable
-from rangebar_enrich.bars.names import MICROSECONDS, TIME_UNITS
-from rangebar_enrich.bars.series import (
+from rangebar_enrich._bars.columns import MICROSECONDS, TIME_UNITS
+from rangebar_enrich._bars.containers import BarTable
+from rangebar_enrich._bars.series import (
     SeriesKey,
     SeriesSplit,
     check_order,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
-from rangebar_enrich.bars.containers import ArrowBars
-from rangebar_enrich.bars.series import (
+from rangebar_enrich._bars.containers import ArrowBars
+from rangebar_enrich._bars.series import (
     SeriesKey,
     SeriesSplit,
     check_order,
@@ -18,6 +17,7 @@ from rangebar_enrich.bars.series import (
     time_column,
     times_of,
 )
+from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
 from rangebar_enrich.carry import Carried, Carrier, Increment
 from rangebar_enrich.declaration import Rejection
 from rangebar_enrich.errors import BarOrderError

@@ -11,7 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 import typer
 
-from rangebar_enrich.batches import csv_types
+from rangebar_enrich._bars.files import csv_types
 from rangebar_enrich.errors import BarsError, message
 
 ENDINGS = (".parquet", ".arrow", ".feather", ".arrows", ".csv")

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from rangebar_enrich.batches import read_batches
+from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich.cli.bar_files import drafting, synced
 
 _ROWS = 500_000

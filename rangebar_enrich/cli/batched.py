@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from rangebar_enrich.batches import read_batches
+from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich.cli.bar_files import count_rows, size_in_memory
 from rangebar_enrich.cli.bar_writer import write_tables
 from rangebar_enrich.errors import BarsError, HistoryError, message

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.clickhouse.identifiers import feature_name
 from rangebar_enrich.clickhouse.migration import WantedFeature, check_feature_name
 from rangebar_enrich.errors import WriteRefusedError, message

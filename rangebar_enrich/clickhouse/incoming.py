@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rangebar_enrich.bars.containers import read_bars
-from rangebar_enrich.bars.names import MODE, SERIES_COLUMNS, TIMESTAMP
-from rangebar_enrich.bars.series import SeriesKey, split_series
+from rangebar_enrich._bars.columns import MODE, SERIES_COLUMNS, TIMESTAMP
+from rangebar_enrich._bars.containers import read_bars
+from rangebar_enrich._bars.series import SeriesKey, split_series
 from rangebar_enrich.clickhouse.cast import cast_column
 from rangebar_enrich.clickhouse.columns import (
     BUILDER,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rangebar_enrich.bars.names import OHLCV
+from rangebar_enrich._bars.columns import OHLCV
 from rangebar_enrich.clickhouse.columns import BY_NAME, Role
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, compose, join, quote

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from typing import Literal
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.errors import WriteRefusedError, message
 
 logger = logging.getLogger(__name__)

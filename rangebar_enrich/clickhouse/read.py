@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from rangebar_enrich.bars.series import SeriesKey, checked_threshold
+from rangebar_enrich._bars.series import SeriesKey, checked_threshold
 from rangebar_enrich.clickhouse.columns import BAR_NAMES
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote

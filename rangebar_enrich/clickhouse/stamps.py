@@ -9,7 +9,7 @@ from importlib import metadata
 import numpy as np
 import pyarrow as pa
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.clickhouse.columns import BY_NAME
 from rangebar_enrich.clickhouse.schema import version_column
 

@@ -23,7 +23,7 @@ from datetime import UTC, tzinfo
 
 import pyarrow as pa
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.clickhouse.chunks import CHUNK_ROWS, chunk_bounds
 from rangebar_enrich.clickhouse.claims import Claims, KnownClaims
 from rangebar_enrich.clickhouse.columns import BY_NAME

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rangebar_enrich.bars.names import MODE, SYMBOL, THRESHOLD, TIME_UNITS
+from rangebar_enrich._bars.columns import MODE, SYMBOL, THRESHOLD, TIME_UNITS
 
 _WILD = 30.0  # far enough to be a new extreme, near enough to keep rounding noise small
 MODES = ("other", "wild", "blank")

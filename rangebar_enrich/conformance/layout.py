@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from rangebar_enrich.bars.containers import read_bars
-from rangebar_enrich.bars.names import SERIES_COLUMNS
-from rangebar_enrich.bars.series import check_order, split_series, time_column
+from rangebar_enrich._bars.columns import SERIES_COLUMNS
+from rangebar_enrich._bars.containers import read_bars
+from rangebar_enrich._bars.series import check_order, split_series, time_column
 from rangebar_enrich.conformance.samples import builder_bars, known_dtype
 from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.protocol import BarContext

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from rangebar_enrich.bars.names import OHLCV, TIME_UNITS, TIMESTAMP
+from rangebar_enrich._bars.columns import OHLCV, TIME_UNITS, TIMESTAMP
 from rangebar_enrich.conformance.form import Form
 from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.protocol import BarContext

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.names import MODE
+from rangebar_enrich._bars.columns import MODE
 from rangebar_enrich.conformance import legacy
 from rangebar_enrich.conformance.comparison import Values, first_differences, is_same, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError

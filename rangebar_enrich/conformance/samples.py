@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rangebar_enrich.bars.names import MODE, SYMBOL, THRESHOLD, TIMESTAMP
+from rangebar_enrich._bars.columns import MODE, SYMBOL, THRESHOLD, TIMESTAMP
 
 Floats = npt.NDArray[np.float64]
 Rng = np.random.Generator

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich import tree
-from rangebar_enrich.bars.names import OHLCV, SYMBOL, THRESHOLD
+from rangebar_enrich._bars.columns import OHLCV, SYMBOL, THRESHOLD
 from rangebar_enrich.conformance import legacy, native
 from rangebar_enrich.conformance.comparison import Values
 from rangebar_enrich.conformance.form import Form

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from rangebar_enrich.bars.names import SCRATCH_PREFIX
+from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich.declaration import ISOLATED
 from rangebar_enrich.errors import LookAheadError, message
 from rangebar_enrich.plan.expressions import CompiledProvider, refuse

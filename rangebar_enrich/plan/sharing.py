@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rangebar_enrich import tree
-from rangebar_enrich.bars.names import SCRATCH_PREFIX
+from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich.reach.words import show
 from rangebar_enrich.tree import Node
 

@@ -8,7 +8,7 @@ from math import nan
 import polars as pl
 
 from rangebar_enrich import tree
-from rangebar_enrich.bars.names import SCRATCH_PREFIX
+from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import Plan
 from rangebar_enrich.tree import Node

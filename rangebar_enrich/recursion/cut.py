@@ -14,7 +14,7 @@ from math import inf
 import polars as pl
 
 from rangebar_enrich import tree
-from rangebar_enrich.bars.names import SCRATCH_PREFIX
+from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich.reach import words
 from rangebar_enrich.reach.interval import Intervals
 from rangebar_enrich.reach.rules import is_row_number

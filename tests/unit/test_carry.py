@@ -5,8 +5,8 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
-from rangebar_enrich.bars.names import BUILDER_COLUMNS
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.columns import BUILDER_COLUMNS
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.carry import Carrier, Increment
 from rangebar_enrich.declaration import declare_all
 from rangebar_enrich.errors import HistoryError

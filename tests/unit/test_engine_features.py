@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import rangebar_enrich as rbe
-from rangebar_enrich.bars.containers import ArrowBars
+from rangebar_enrich._bars.containers import ArrowBars
 
 
 def _values(table, column):

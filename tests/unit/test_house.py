@@ -27,11 +27,9 @@ FLOORS = """
     expression_provider
     engine
     walk
-    batches
     live
     snapshot
     carry
-    seam
     lazy
     explanation
     held
@@ -50,7 +48,7 @@ FLOORS = """
     pandas_shim
     loader
     declaration
-    bars
+    _bars
     protocol
     hooks
     errors
@@ -138,7 +136,7 @@ def test_engine_knows_no_database(name):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if _room(name) == "clickhouse"])
 def test_store_knows_no_provider_code(name):
-    allowed = {"clickhouse", "bars", "hooks", "errors"}
+    allowed = {"clickhouse", "_bars", "hooks", "errors"}
     if name == "rangebar_enrich.clickhouse.backfill":  # it computes features for stored bars
         allowed |= {"engine", "outcome"}
 

@@ -4,8 +4,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from rangebar_enrich.bars.containers import ArrowBars
-from rangebar_enrich.bars.series import split_series
+from rangebar_enrich._bars.containers import ArrowBars
+from rangebar_enrich._bars.series import split_series
 from rangebar_enrich.errors import BarColumnError
 from rangebar_enrich.source import Source, match_history
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from rangebar_enrich.bars.names import RESERVED
+from rangebar_enrich._bars.columns import RESERVED
 from rangebar_enrich.clickhouse.columns import BUILDER, BY_NAME, COLUMNS, NEEDED, Role
 
 TRADES = [

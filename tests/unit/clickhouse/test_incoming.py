@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.clickhouse.incoming import read_incoming
 from rangebar_enrich.errors import IdentifierError, UnsupportedBarsError, WriteRefusedError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from rangebar_enrich.bars.names import BUILDER_COLUMNS
+from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich.declaration import declare_all
 from rangebar_enrich.plan.plan import make_plan
 from rangebar_enrich.plan.standalone import standalone

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.feature import FeatureColumn
-from rangebar_enrich.bars.names import OHLCV, TIMESTAMP, bar_dtype, spellings
+from rangebar_enrich._bars.columns import OHLCV, TIMESTAMP, bar_dtype, spellings
+from rangebar_enrich._bars.feature import FeatureColumn
 from rangebar_enrich.errors import BarColumnError, UnsupportedBarsError, message
 
 if TYPE_CHECKING:

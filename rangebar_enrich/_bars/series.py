@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rangebar_enrich.bars.containers import BarTable
-from rangebar_enrich.bars.names import (
+from rangebar_enrich._bars.columns import (
     MODE,
     SERIES_COLUMNS,
     SYMBOL,
@@ -20,6 +19,7 @@ from rangebar_enrich.bars.names import (
     TIME_UNITS,
     TIMESTAMP,
 )
+from rangebar_enrich._bars.containers import BarTable
 from rangebar_enrich.errors import BarColumnError, BarOrderError, SeriesConflictError, message
 
 _ROW = "__enrich_row"

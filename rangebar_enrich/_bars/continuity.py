@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import xxhash
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.errors import BarOrderError, message
 
 Times = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from rangebar_enrich.batches import read_batches
+from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich.errors import UnsupportedBarsError
 
 

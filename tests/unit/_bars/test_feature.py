@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rangebar_enrich.bars.feature import WarmUp, feature_array
+from rangebar_enrich._bars.feature import WarmUp, feature_array
 
 NUMBERS = st.none() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 1.5, 1e-300])
 LENGTHS = st.lists(st.integers(0, 25), min_size=1, max_size=5)

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich.bars.containers import read_bars
-from rangebar_enrich.bars.names import OHLCV
+from rangebar_enrich._bars.columns import OHLCV
+from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich.errors import UnsupportedBarsError, message
 
 _FILE = frozenset({".arrow", ".ipc", ".feather"})

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rangebar_enrich.bars.containers import read_bars
-from rangebar_enrich.bars.series import SeriesKey, check_order, split_series
+from rangebar_enrich._bars.containers import read_bars
+from rangebar_enrich._bars.series import SeriesKey, check_order, split_series
 from rangebar_enrich.errors import BarColumnError, BarOrderError, SeriesConflictError
 
 ROWS = st.lists(

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rangebar_enrich.bars.series import SeriesKey
+from rangebar_enrich._bars.continuity import Seam
+from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.errors import BarOrderError
-from rangebar_enrich.seam import Seam
 
 KEY = SeriesKey("SIM", 250)
 
