@@ -15,7 +15,7 @@ from rangebar_enrich._bars.feature import (
     stacked_arrays,
 )
 from rangebar_enrich._bars.series import SeriesSplit
-from rangebar_enrich.declaration import Declaration
+from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.outcome import ProviderOutcome, feature_field
 
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from rangebar_enrich._bars.containers import PolarsBars
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
-from rangebar_enrich.declaration import ISOLATED, Kind, cause
+from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
 from rangebar_enrich.errors import (
     HistoryError,
     ProviderError,

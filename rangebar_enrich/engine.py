@@ -22,14 +22,14 @@ from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich._bars.series import SeriesKey, check_order, checked_threshold, split_series
-from rangebar_enrich.declaration import Declaration, Kind, cause, declare_all
+from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
+from rangebar_enrich._provider.discovery import Discovery, discover
 from rangebar_enrich.enrichment import enrich_source
 from rangebar_enrich.errors import UnsupportedBarsError, message
 from rangebar_enrich.explanation import explain_plan, fixed_by
 from rangebar_enrich.held import Held
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.live import LiveEnricher
-from rangebar_enrich.loader import Discovery, discover
 from rangebar_enrich.outcome import EnrichmentResult
 from rangebar_enrich.planner import Engine, Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of

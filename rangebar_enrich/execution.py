@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SYMBOL, THRESHOLD
 from rangebar_enrich._bars.series import time_column
-from rangebar_enrich.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
 from rangebar_enrich.errors import ProviderError, RunError
-from rangebar_enrich.pandas_shim import LegacyBars, run_legacy
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep
 from rangebar_enrich.planner import Engine

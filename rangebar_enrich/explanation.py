@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
 from rangebar_enrich._bars.series import SeriesKey
-from rangebar_enrich.declaration import Rejection, cause
+from rangebar_enrich._expr.common import WORTH_FROM_ROWS
+from rangebar_enrich._provider.declaration import Rejection, cause
 from rangebar_enrich.held import Held
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan
-from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
 from rangebar_enrich.planner import Planner
 
 

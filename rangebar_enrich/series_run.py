@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich._bars.series import SeriesKey
-from rangebar_enrich.declaration import Declaration
+from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.errors import ProviderError, RunError, ShortHistoryError
 from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype
 from rangebar_enrich.plan.order import fail_dependants

@@ -9,8 +9,8 @@ import typer
 from rangebar_enrich.cli.options import Json
 
 if TYPE_CHECKING:
-    from rangebar_enrich.declaration import Rejection
-    from rangebar_enrich.loader import Discovered
+    from rangebar_enrich._provider.declaration import Rejection
+    from rangebar_enrich._provider.discovery import Discovered
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +24,8 @@ def providers(*, as_json: Json = False) -> None:
     RANGEBAR_ENRICH_PROVIDERS=a,b allows only those entry points, =-c all but c. Exits with 1 when
     a provider is left out because it is broken.
     """
+    from rangebar_enrich._provider.discovery import discover
     from rangebar_enrich.cli.outcomes import print_json
-    from rangebar_enrich.loader import discover
 
     discovery = discover()
     found = [_describe(one) for one in discovery.found]

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Rejection, cause, declare
 from rangebar_enrich.conformance.evidence import describe, describe_shortly
 from rangebar_enrich.conformance.layout import DEFAULT_CONTEXT, read_given
 from rangebar_enrich.conformance.look_ahead import Search, search
@@ -33,7 +34,6 @@ from rangebar_enrich.conformance.values import (
     check_undefined_is_null,
     check_warm_up,
 )
-from rangebar_enrich.declaration import ISOLATED, Declaration, Rejection, cause, declare
 from rangebar_enrich.errors import LookAheadError, message
 from rangebar_enrich.protocol import BarContext
 

@@ -12,8 +12,8 @@ import polars as pl
 from rangebar_enrich._bars.columns import SERIES_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.series import check_order, split_series, time_column
+from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.conformance.samples import builder_bars, known_dtype
-from rangebar_enrich.declaration import Declaration
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach.clock import is_time
 

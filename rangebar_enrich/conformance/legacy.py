@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from rangebar_enrich._bars.columns import OHLCV, TIME_UNITS, TIMESTAMP
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.conformance.form import Form
-from rangebar_enrich.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.protocol import BarContext
 
 if TYPE_CHECKING:

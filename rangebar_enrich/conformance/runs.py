@@ -14,12 +14,12 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich._bars.columns import MODE
+from rangebar_enrich._provider.declaration import ISOLATED, cause
 from rangebar_enrich.conformance import legacy
 from rangebar_enrich.conformance.comparison import Values, first_differences, is_same, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError
 from rangebar_enrich.conformance.steadiness import unsteady
 from rangebar_enrich.conformance.subject import Subject, quiet
-from rangebar_enrich.declaration import ISOLATED, cause
 
 _MODES = ("month", "week", "year")
 _THREADS = 4

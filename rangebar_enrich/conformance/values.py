@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._provider.declaration import ISOLATED, cause
 from rangebar_enrich.conformance.comparison import Values, differing, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError
 from rangebar_enrich.conformance.samples import with_holes
 from rangebar_enrich.conformance.subject import Subject, quiet
-from rangebar_enrich.declaration import ISOLATED, cause
 from rangebar_enrich.engine import Enricher
 
 _ROWS = 60

@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from rangebar_enrich import tree
-from rangebar_enrich.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._expr import tree
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import CompileError, message
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import Reach

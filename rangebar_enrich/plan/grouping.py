@@ -6,8 +6,8 @@ operators alike in both places; only those tested to be bit-equal are listed.
 
 from __future__ import annotations
 
-from rangebar_enrich import tree
-from rangebar_enrich.tree import Node
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 
 _GROUPABLE = frozenset(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rangebar_enrich.declaration import Declaration, Kind
+from rangebar_enrich._provider.declaration import Declaration, Kind
 from rangebar_enrich.errors import DependencyError, ProviderError, message
 
 

@@ -13,7 +13,8 @@ from math import inf
 
 import polars as pl
 
-from rangebar_enrich.declaration import Declaration, Kind
+from rangebar_enrich._expr.common import WORTH_FROM_ROWS, Sharing, share
+from rangebar_enrich._provider.declaration import Declaration, Kind
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.plan.expressions import (
     CompiledProvider,
@@ -24,7 +25,6 @@ from rangebar_enrich.plan.expressions import (
 from rangebar_enrich.plan.grouping import is_groupable
 from rangebar_enrich.plan.order import Order, fail_dependants, find_order
 from rangebar_enrich.plan.proof import prove
-from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS, Sharing, share
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import Reach
 

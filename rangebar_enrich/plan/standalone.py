@@ -7,11 +7,11 @@ from math import nan
 
 import polars as pl
 
-from rangebar_enrich import tree
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.plan.expressions import CompiledProvider
 from rangebar_enrich.plan.plan import Plan
-from rangebar_enrich.tree import Node
 
 _HOLE = f"{SCRATCH_PREFIX}hole"
 _MOST_NODES = 20_000

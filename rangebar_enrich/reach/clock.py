@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.rules import is_row_number
-from rangebar_enrich.tree import Node
 
 _TIME_NAME = re.compile(
     r"(.*_)?(time|timestamp|datetime|ts)(_(ns|us|ms|s))?|t|dt|date"

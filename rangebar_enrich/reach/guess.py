@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.clock import is_time
 from rangebar_enrich.reach.table import ROLLING_BY
-from rangebar_enrich.tree import Node
 
 _INTEGER = pl.Int64()
 _DATETIME = pl.Datetime("us")

@@ -8,7 +8,8 @@ from math import inf
 
 import polars as pl
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import rules
 from rangebar_enrich.reach.clock import clock, looks_back, rows_in
 from rangebar_enrich.reach.span import (
@@ -23,7 +24,6 @@ from rangebar_enrich.reach.span import (
     window,
 )
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES, TABLE
-from rangebar_enrich.tree import Node
 
 _REDUCING = frozenset({rules.reduction, rules.first, rules.last})
 _RESIZING = frozenset({rules.resize, rules.int_range, rules.repeat, rules.gather, rules.cut_rows})

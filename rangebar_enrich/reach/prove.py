@@ -8,14 +8,14 @@ from math import inf
 
 import polars as pl
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.render import show
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import words
 from rangebar_enrich.reach.interval import Intervals
-from rangebar_enrich.reach.render import show
 from rangebar_enrich.reach.result import Reach
 from rangebar_enrich.reach.span import OPAQUE, Shape, Span
 from rangebar_enrich.reach.witness import find_witnesses
-from rangebar_enrich.tree import Node
 
 _KEEPS_ROWS = {
     Shape.COLUMN: True,

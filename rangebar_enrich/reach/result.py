@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.span import Offset
-from rangebar_enrich.tree import Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.span import (
     CONSTANT,
     OPAQUE,
@@ -17,7 +18,6 @@ from rangebar_enrich.reach.span import (
     union,
     window,
 )
-from rangebar_enrich.tree import Node
 
 Rule = Callable[[Node, Sequence[Span]], Span]
 """From an operator and the spans of its inputs to its own span."""

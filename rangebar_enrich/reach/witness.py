@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import frames
 from rangebar_enrich.reach.clock import is_time
 from rangebar_enrich.reach.frames import FAILURES, ROWS, STYLES, Style, make_frame
 from rangebar_enrich.reach.guess import BARS, guess_dtypes
 from rangebar_enrich.reach.result import Witness
-from rangebar_enrich.tree import Node
 
 _CUTS = 12
 _EARLY_CUTS = (1, 2, 4)

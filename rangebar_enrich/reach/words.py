@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.render import show
+from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.clock import looks_back
-from rangebar_enrich.reach.render import show
 from rangebar_enrich.reach.span import Shape, Span
 from rangebar_enrich.reach.table import ROLLING_BY, is_known
-from rangebar_enrich.tree import Node
 
 _COUNTING = {
     "Function.Diff": "diff",

@@ -7,8 +7,8 @@ import pytest
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.series import SeriesKey
+from rangebar_enrich._provider.declaration import declare_all
 from rangebar_enrich.carry import Carrier, Increment
-from rangebar_enrich.declaration import declare_all
 from rangebar_enrich.errors import HistoryError
 from rangebar_enrich.planner import Planner
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import rangebar_enrich as rbe
-from rangebar_enrich.plan.sharing import WORTH_FROM_ROWS
+from rangebar_enrich._expr.common import WORTH_FROM_ROWS
 
 CLOSE = pl.col("close")
 STD = CLOSE.rolling_std(20)

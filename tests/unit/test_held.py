@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 import rangebar_enrich as rbe
-from rangebar_enrich.declaration import declare_all
+from rangebar_enrich._provider.declaration import declare_all
 from rangebar_enrich.held import Held
 from rangebar_enrich.planner import Planner
 

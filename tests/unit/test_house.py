@@ -44,10 +44,8 @@ FLOORS = """
     plan
     recursion
     reach
-    tree
-    pandas_shim
-    loader
-    declaration
+    _expr
+    _provider
     _bars
     protocol
     hooks

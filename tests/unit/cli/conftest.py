@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rangebar_enrich._provider.discovery import reset_provider_cache
 from rangebar_enrich.cli import main
-from rangebar_enrich.loader import reset_provider_cache
 
 PROVIDERS = """
 import polars as pl

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rangebar_enrich.loader import reset_provider_cache
+from rangebar_enrich._provider.discovery import reset_provider_cache
 
 
 @pytest.fixture

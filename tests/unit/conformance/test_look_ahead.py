@@ -8,10 +8,10 @@ import pytest
 from corpus import brute
 from corpus.expressions import CAUSAL, FOREIGN_CAUSAL, FOREIGN_LEAKING, LEAKING
 
+from rangebar_enrich._provider.declaration import declare
 from rangebar_enrich.conformance.examination import Examination
 from rangebar_enrich.conformance.look_ahead import search
 from rangebar_enrich.conformance.subject import Subject
-from rangebar_enrich.declaration import declare
 from rangebar_enrich.protocol import BarContext
 
 CONTEXT = BarContext("BTCUSDT", 250, dict(brute.tables()[0].schema))

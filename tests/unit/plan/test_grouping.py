@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
 from rangebar_enrich.plan import grouping
 from rangebar_enrich.plan.grouping import is_groupable
 

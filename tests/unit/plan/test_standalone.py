@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
-from rangebar_enrich.declaration import declare_all
+from rangebar_enrich._provider.declaration import declare_all
 from rangebar_enrich.plan.plan import make_plan
 from rangebar_enrich.plan.standalone import standalone
 from rangebar_enrich.protocol import BarContext

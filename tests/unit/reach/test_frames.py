@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
 from rangebar_enrich.reach.frames import STYLES, at_level, make_frame
 from rangebar_enrich.reach.guess import guess_dtypes
 

@@ -8,7 +8,7 @@ import pytest
 import rangebar_enrich.reach
 
 MODULES = sorted(Path(rangebar_enrich.reach.__file__).parent.glob("*.py"))
-BELOW = ("rangebar_enrich.reach", "rangebar_enrich.tree")
+BELOW = ("rangebar_enrich.reach", "rangebar_enrich._expr", "rangebar_enrich._bars")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -15,7 +15,7 @@ from corpus.operators import (
     native,
 )
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
 from rangebar_enrich.reach import reach_of
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES, TABLE, is_known
 

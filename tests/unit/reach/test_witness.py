@@ -5,7 +5,7 @@ import math
 import polars as pl
 import pytest
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
 from rangebar_enrich.reach import Witness, reach_of, reaches_of
 from rangebar_enrich.reach.result import Reach
 from rangebar_enrich.reach.witness import compute, find_witnesses, first_change

@@ -3,9 +3,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.render import show
 from rangebar_enrich.reach import columns_read, keeps_rows, reach_of
-from rangebar_enrich.reach.render import show
 
 CLOSE = pl.col("close")
 TIES = (

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import MICROSECONDS, OHLCV
 from rangebar_enrich._bars.series import SeriesKey
-from rangebar_enrich.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.errors import RunError, message
 from rangebar_enrich.protocol import BarContext
 

@@ -6,8 +6,8 @@ import textwrap
 import pytest
 
 import rangebar_enrich as rbe
+from rangebar_enrich._provider.discovery import PROVIDERS_VARIABLE, discover
 from rangebar_enrich.errors import DeclarationError, DiscoveryError
-from rangebar_enrich.loader import PROVIDERS_VARIABLE, discover
 
 PROVIDER = """
     import polars as pl

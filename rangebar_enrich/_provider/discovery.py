@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
 from typing import Any
 
-from rangebar_enrich.declaration import ISOLATED, Declaration, Rejection, cause, declare
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Rejection, cause, declare
 from rangebar_enrich.errors import DiscoveryError, ProviderError, message
 from rangebar_enrich.protocol import ENTRY_POINT_GROUP
 

@@ -15,7 +15,7 @@ from corpus.trees import expressions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rangebar_enrich import tree
+from rangebar_enrich._expr import tree
 
 CLOSE = pl.col("close")
 FEATURES = {f"leaking {name}": expr for name, expr in LEAKING.items()} | CAUSAL

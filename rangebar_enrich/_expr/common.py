@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rangebar_enrich import tree
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
-from rangebar_enrich.reach.words import show
-from rangebar_enrich.tree import Node
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.render import show
+from rangebar_enrich._expr.tree import Node
 
 _COST = {
     "Over": 20,

@@ -12,8 +12,8 @@ from typing import Any
 
 from polars.exceptions import PolarsError
 
-from rangebar_enrich import tree
-from rangebar_enrich.tree import Node
+from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.tree import Node
 
 _LONGEST = 120
 _SYMBOLS = {
