@@ -16,6 +16,8 @@ import polars as pl
 
 from rangebar_enrich._bars.containers import PolarsBars
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
+from rangebar_enrich._plan.plan import Plan, mended_column
+from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
 from rangebar_enrich.errors import (
     HistoryError,
@@ -26,8 +28,6 @@ from rangebar_enrich.errors import (
 )
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.held import Held
-from rangebar_enrich.plan.plan import Plan, mended_column
-from rangebar_enrich.planner import Layout, Planner
 from rangebar_enrich.recursion import Continuation, State
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import History, Source

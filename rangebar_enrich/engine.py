@@ -22,6 +22,7 @@ from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich._bars.series import SeriesKey, check_order, checked_threshold, split_series
+from rangebar_enrich._plan.planner import Engine, Layout, Planner
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich._provider.discovery import Discovery, discover
 from rangebar_enrich.enrichment import enrich_source
@@ -31,7 +32,6 @@ from rangebar_enrich.held import Held
 from rangebar_enrich.lazy import LazyBars
 from rangebar_enrich.live import LiveEnricher
 from rangebar_enrich.outcome import EnrichmentResult
-from rangebar_enrich.planner import Engine, Layout, Planner
 from rangebar_enrich.report import Reporter, outcomes_of
 from rangebar_enrich.source import Source, match_history
 from rangebar_enrich.walk import BatchWalk

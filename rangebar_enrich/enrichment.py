@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from rangebar_enrich._bars.feature import FeatureColumn
+from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.outcome import ProviderOutcome
-from rangebar_enrich.planner import Planner
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source
 

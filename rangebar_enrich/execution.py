@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SYMBOL, THRESHOLD
 from rangebar_enrich._bars.series import time_column
+from rangebar_enrich._plan.compile import CompiledProvider
+from rangebar_enrich._plan.plan import LegacyStep, NativeStep
+from rangebar_enrich._plan.planner import Engine
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
 from rangebar_enrich.errors import ProviderError, RunError
-from rangebar_enrich.plan.expressions import CompiledProvider
-from rangebar_enrich.plan.plan import LegacyStep, NativeStep
-from rangebar_enrich.planner import Engine
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import Source
 

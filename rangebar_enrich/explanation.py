@@ -7,11 +7,11 @@ from math import inf
 
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._expr.common import WORTH_FROM_ROWS
+from rangebar_enrich._plan.compile import CompiledProvider
+from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
+from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import Rejection, cause
 from rangebar_enrich.held import Held
-from rangebar_enrich.plan.expressions import CompiledProvider
-from rangebar_enrich.plan.plan import LegacyStep, NativeStep, Plan
-from rangebar_enrich.planner import Planner
 
 
 def explain_plan(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
+from rangebar_enrich._plan.inline import standalone
+from rangebar_enrich._plan.plan import Plan
+from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich.errors import NotHeldError
-from rangebar_enrich.plan.plan import Plan
-from rangebar_enrich.plan.standalone import standalone
-from rangebar_enrich.planner import Layout
 from rangebar_enrich.recursion import Continuation, hold
 
 

@@ -15,8 +15,8 @@ from rangebar_enrich._bars.columns import (
     bar_dtype,
     spellings,
 )
+from rangebar_enrich._plan.plan import NativeStep, Plan
 from rangebar_enrich._provider.declaration import Declaration
-from rangebar_enrich.plan.plan import NativeStep, Plan
 from rangebar_enrich.protocol import BarContext
 
 _ROW = f"{SCRATCH_PREFIX}row"

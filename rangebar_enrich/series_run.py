@@ -9,11 +9,11 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich._bars.series import SeriesKey
+from rangebar_enrich._plan.compile import CompiledProvider, is_feature_dtype
+from rangebar_enrich._plan.order import fail_dependants
+from rangebar_enrich._plan.plan import Plan, mended_column
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.errors import ProviderError, RunError, ShortHistoryError
-from rangebar_enrich.plan.expressions import CompiledProvider, is_feature_dtype
-from rangebar_enrich.plan.order import fail_dependants
-from rangebar_enrich.plan.plan import Plan, mended_column
 
 
 @dataclass(slots=True)

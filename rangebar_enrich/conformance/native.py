@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from rangebar_enrich._expr import tree
+from rangebar_enrich._plan.compile import is_feature_dtype
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich.conformance.form import Form
-from rangebar_enrich.plan.expressions import is_feature_dtype
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import keeps_rows
 

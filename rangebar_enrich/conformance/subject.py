@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import OHLCV, SYMBOL, THRESHOLD
 from rangebar_enrich._expr import tree
+from rangebar_enrich._plan.plan import make_plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
 from rangebar_enrich.conformance import legacy, native
@@ -30,7 +31,6 @@ from rangebar_enrich.conformance.layout import clocks_of, layout_of, named_dtype
 from rangebar_enrich.conformance.samples import Recipe, Sample, make_bars, make_samples
 from rangebar_enrich.engine import Enricher
 from rangebar_enrich.errors import ProviderError
-from rangebar_enrich.plan.plan import make_plan
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import Reach, reaches_of
 

@@ -7,10 +7,10 @@ import pytest
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.series import SeriesKey
+from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import declare_all
 from rangebar_enrich.carry import Carrier, Increment
 from rangebar_enrich.errors import HistoryError
-from rangebar_enrich.planner import Planner
 
 close, volume, ofi = pl.col("close"), pl.col("volume"), pl.col("ofi")
 LAYOUT = tuple(BUILDER_COLUMNS.items())

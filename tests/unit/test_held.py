@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 import rangebar_enrich as rbe
+from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import declare_all
 from rangebar_enrich.held import Held
-from rangebar_enrich.planner import Planner
 
 close, volume = pl.col("close"), pl.col("volume")
 LAYOUT = (("close", pl.Float64()), ("volume", pl.Float64()))

@@ -37,11 +37,10 @@ FLOORS = """
     enrichment
     assembly
     execution
-    planner
     series_run
     source
     outcome
-    plan
+    _plan
     recursion
     reach
     _expr
@@ -51,7 +50,7 @@ FLOORS = """
     hooks
     errors
 """.split()
-ENGINE = "engine execution planner plan source lazy report outcome explanation".split()
+ENGINE = "engine execution _plan source lazy report outcome explanation".split()
 
 
 def _modules():

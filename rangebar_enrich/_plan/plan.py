@@ -14,17 +14,17 @@ from math import inf
 import polars as pl
 
 from rangebar_enrich._expr.common import WORTH_FROM_ROWS, Sharing, share
-from rangebar_enrich._provider.declaration import Declaration, Kind
-from rangebar_enrich.errors import ProviderError
-from rangebar_enrich.plan.expressions import (
+from rangebar_enrich._plan.compile import (
     CompiledProvider,
     check_requires,
     compile_provider,
     named_expressions,
 )
-from rangebar_enrich.plan.grouping import is_groupable
-from rangebar_enrich.plan.order import Order, fail_dependants, find_order
-from rangebar_enrich.plan.proof import prove
+from rangebar_enrich._plan.order import Order, fail_dependants, find_order
+from rangebar_enrich._plan.over import is_groupable
+from rangebar_enrich._plan.proof import prove
+from rangebar_enrich._provider.declaration import Declaration, Kind
+from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import Reach
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rangebar_enrich._plan.order import find_order
 from rangebar_enrich._provider.declaration import Kind, declare
-from rangebar_enrich.plan.order import find_order
 
 NAMES = [f"p{i}" for i in range(7)]
 

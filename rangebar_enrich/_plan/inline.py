@@ -10,8 +10,8 @@ import polars as pl
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich.plan.expressions import CompiledProvider
-from rangebar_enrich.plan.plan import Plan
+from rangebar_enrich._plan.compile import CompiledProvider
+from rangebar_enrich._plan.plan import Plan
 
 _HOLE = f"{SCRATCH_PREFIX}hole"
 _MOST_NODES = 20_000

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
+from rangebar_enrich._plan.inline import standalone
+from rangebar_enrich._plan.plan import make_plan
 from rangebar_enrich._provider.declaration import declare_all
-from rangebar_enrich.plan.plan import make_plan
-from rangebar_enrich.plan.standalone import standalone
 from rangebar_enrich.protocol import BarContext
 
 close, volume = pl.col("close"), pl.col("volume")

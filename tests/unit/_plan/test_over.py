@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rangebar_enrich._expr import tree
-from rangebar_enrich.plan import grouping
-from rangebar_enrich.plan.grouping import is_groupable
+from rangebar_enrich._plan import over as grouping
+from rangebar_enrich._plan.over import is_groupable
 
 close, volume, flag, count = pl.col("close"), pl.col("volume"), pl.col("flag"), pl.col("count")
 row = pl.int_range(pl.len())

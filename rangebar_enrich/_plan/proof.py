@@ -8,9 +8,9 @@ from dataclasses import replace
 import polars as pl
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
+from rangebar_enrich._plan.compile import CompiledProvider, refuse
 from rangebar_enrich._provider.declaration import ISOLATED
 from rangebar_enrich.errors import LookAheadError, message
-from rangebar_enrich.plan.expressions import CompiledProvider, refuse
 from rangebar_enrich.reach import Reach, reaches_of
 
 _GROUP = f"{SCRATCH_PREFIX}group"

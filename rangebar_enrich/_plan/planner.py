@@ -9,8 +9,8 @@ from typing import Literal
 import polars as pl
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
+from rangebar_enrich._plan.plan import Plan, make_plan
 from rangebar_enrich._provider.declaration import Declaration
-from rangebar_enrich.plan.plan import Plan, make_plan
 from rangebar_enrich.protocol import BarContext
 
 _MOST_PLANS = 10_000
