@@ -19,6 +19,7 @@ from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
 from rangebar_enrich._plan.plan import Plan, mended_column
 from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
+from rangebar_enrich._recursion import Continuation, State
 from rangebar_enrich.errors import (
     HistoryError,
     ProviderError,
@@ -28,7 +29,6 @@ from rangebar_enrich.errors import (
 )
 from rangebar_enrich.execution import Execution
 from rangebar_enrich.held import Held
-from rangebar_enrich.recursion import Continuation, State
 from rangebar_enrich.series_run import SeriesRun
 from rangebar_enrich.source import History, Source
 

@@ -9,8 +9,8 @@ from math import inf
 from rangebar_enrich._plan.inline import standalone
 from rangebar_enrich._plan.plan import Plan
 from rangebar_enrich._plan.planner import Layout
+from rangebar_enrich._recursion import Continuation, hold
 from rangebar_enrich.errors import NotHeldError
-from rangebar_enrich.recursion import Continuation, hold
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ FLOORS = """
     source
     outcome
     _plan
-    recursion
+    _recursion
     reach
     _expr
     _provider

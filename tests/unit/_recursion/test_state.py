@@ -6,8 +6,8 @@ import msgpack
 import polars as pl
 import pytest
 
+from rangebar_enrich._recursion import State, hold
 from rangebar_enrich.errors import HistoryError
-from rangebar_enrich.recursion import State, hold
 
 close, time = pl.col("close"), pl.col("time")
 CONTINUATION = hold(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rangebar_enrich.recursion.continuation import Continuation, hold, why_not_held
-from rangebar_enrich.recursion.state import State
+from rangebar_enrich._recursion.continuation import Continuation, hold, why_not_held
+from rangebar_enrich._recursion.state import State
 
 __all__ = ["Continuation", "State", "hold", "why_not_held"]

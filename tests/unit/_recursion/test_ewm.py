@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_series_equal
 
-from rangebar_enrich.recursion.decay import Decay, Decayed
+from rangebar_enrich._recursion.ewm import Decay, Decayed
 
 _DTYPES = [pl.Float64, pl.Float32, pl.Float16]
 _options = st.builds(

@@ -10,8 +10,8 @@ from typing import Any
 import msgpack
 import polars as pl
 
+from rangebar_enrich._recursion.ewm import Decayed
 from rangebar_enrich.errors import HistoryError, message
-from rangebar_enrich.recursion.decay import Decayed
 
 _FORMAT = 1
 

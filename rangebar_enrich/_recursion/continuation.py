@@ -18,11 +18,11 @@ import xxhash
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
+from rangebar_enrich._recursion.cut import ROW, Cutter, NotCutError, Recursion, levels_of
+from rangebar_enrich._recursion.ewm import Decay
+from rangebar_enrich._recursion.fold import advance_folds, fold_expr, fold_input
+from rangebar_enrich._recursion.state import LevelState, State
 from rangebar_enrich.errors import BarColumnError, HistoryError, NotHeldError, message
-from rangebar_enrich.recursion.cut import ROW, Cutter, NotCutError, Recursion, levels_of
-from rangebar_enrich.recursion.decay import Decay
-from rangebar_enrich.recursion.fold import advance_folds, fold_expr, fold_input
-from rangebar_enrich.recursion.state import LevelState, State
 
 
 def hold(

@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 
-from rangebar_enrich.recursion import hold, why_not_held
+from rangebar_enrich._recursion import hold, why_not_held
 
 close, open_ = pl.col("close"), pl.col("open")
 row = pl.int_range(pl.len())

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from rangebar_enrich._recursion import Continuation, hold
 from rangebar_enrich.errors import BarColumnError, HistoryError, NotHeldError
-from rangebar_enrich.recursion import Continuation, hold
 
 close, open_, volume = pl.col("close"), pl.col("open"), pl.col("volume")
 row = pl.int_range(pl.len())

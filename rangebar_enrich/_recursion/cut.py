@@ -16,12 +16,12 @@ import polars as pl
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
+from rangebar_enrich._recursion.fold import FOLDS
 from rangebar_enrich.reach import words
 from rangebar_enrich.reach.interval import Intervals
 from rangebar_enrich.reach.rules import is_row_number
 from rangebar_enrich.reach.span import Shape, Span
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES
-from rangebar_enrich.recursion.fold import FOLDS
 
 ROW = f"{SCRATCH_PREFIX}row"
 """The number of a row from the start of the series, as a column."""
