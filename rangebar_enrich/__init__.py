@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rangebar_enrich._provider.discovery import discover_providers, reset_provider_cache
+from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich.engine import Enricher, enrich_bars
 from rangebar_enrich.errors import ProviderError, RangebarEnrichError
 from rangebar_enrich.expression_provider import ExpressionProvider
@@ -14,7 +15,6 @@ from rangebar_enrich.hooks import (
     register_hook,
     unregister_hook,
 )
-from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome
 from rangebar_enrich.protocol import BarContext, FeatureProvider, PandasFeatureProvider
 
 __all__ = [

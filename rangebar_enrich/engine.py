@@ -25,16 +25,16 @@ from rangebar_enrich._bars.series import SeriesKey, check_order, checked_thresho
 from rangebar_enrich._plan.planner import Engine, Layout, Planner
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich._provider.discovery import Discovery, discover
-from rangebar_enrich.enrichment import enrich_source
+from rangebar_enrich._run.enrichment import enrich_source
+from rangebar_enrich._run.events import Reporter, outcomes_of
+from rangebar_enrich._run.inputs import Source, match_history
+from rangebar_enrich._run.lazy import LazyBars
+from rangebar_enrich._run.result import EnrichmentResult
+from rangebar_enrich._stream.batches import BatchWalk
+from rangebar_enrich._stream.explanation import explain_plan, fixed_by
+from rangebar_enrich._stream.live import LiveEnricher
+from rangebar_enrich._stream.recursive import Held
 from rangebar_enrich.errors import UnsupportedBarsError, message
-from rangebar_enrich.explanation import explain_plan, fixed_by
-from rangebar_enrich.held import Held
-from rangebar_enrich.lazy import LazyBars
-from rangebar_enrich.live import LiveEnricher
-from rangebar_enrich.outcome import EnrichmentResult
-from rangebar_enrich.report import Reporter, outcomes_of
-from rangebar_enrich.source import Source, match_history
-from rangebar_enrich.walk import BatchWalk
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import rangebar_enrich as rbe
-from rangebar_enrich import execution
+from rangebar_enrich._run import execution
 
 # Machines that run tests are shared: an example that takes long says nothing of the code.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,7 +12,7 @@ from rangebar_enrich.cli.load import Mode
 from rangebar_enrich.cli.options import DatabaseTable, DatabaseUrl, Json, ProviderSpecs
 
 if TYPE_CHECKING:
-    from rangebar_enrich.outcome import ProviderOutcome
+    from rangebar_enrich._run.result import ProviderOutcome
 
 
 def register(app: typer.Typer) -> None:

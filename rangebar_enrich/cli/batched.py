@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rangebar_enrich._bars.files import read_batches
+from rangebar_enrich._run.result import feature_field
 from rangebar_enrich.cli.bar_files import count_rows, size_in_memory
 from rangebar_enrich.cli.bar_writer import write_tables
 from rangebar_enrich.errors import BarsError, HistoryError, message
-from rangebar_enrich.outcome import feature_field
 
 if TYPE_CHECKING:
+    from rangebar_enrich._run.result import ProviderOutcome
     from rangebar_enrich.engine import Enricher
-    from rangebar_enrich.outcome import ProviderOutcome
 
 LARGE = 256 * 2**20
 """Bytes of bars from which on a file is enriched batch by batch."""

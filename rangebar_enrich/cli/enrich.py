@@ -14,8 +14,8 @@ from rangebar_enrich.cli.options import BarsIn, Json, ProviderSpecs, Symbol, Thr
 from rangebar_enrich.errors import DiscoveryError, message
 
 if TYPE_CHECKING:
+    from rangebar_enrich._run.result import ProviderOutcome
     from rangebar_enrich.engine import Enricher
-    from rangebar_enrich.outcome import ProviderOutcome
 
 
 def register(app: typer.Typer) -> None:

@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from rangebar_enrich._run.result import EnrichmentResult
     from rangebar_enrich.engine import Enricher
-    from rangebar_enrich.outcome import EnrichmentResult
 
 
 class OnError(Enum):

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from rangebar_enrich.outcome import ProviderOutcome
+    from rangebar_enrich._run.result import ProviderOutcome
 
 _WORK_FAILED = frozenset({"failed", "partial", "left_out"})
 

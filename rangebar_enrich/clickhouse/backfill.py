@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rangebar_enrich._run.result import ProviderOutcome
 from rangebar_enrich.clickhouse.columns import BY_NAME, Role
 from rangebar_enrich.engine import Enricher
-from rangebar_enrich.outcome import ProviderOutcome
 
 if TYPE_CHECKING:
     from rangebar_enrich.clickhouse.store import BarStore

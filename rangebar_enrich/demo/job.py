@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from rangebar_enrich._run.result import ProviderOutcome
 from rangebar_enrich.demo.builder import build_bars
 from rangebar_enrich.demo.chart import write_chart
 from rangebar_enrich.demo.providers import demo_providers
@@ -25,7 +26,6 @@ from rangebar_enrich.demo.roundtrip import find_differences
 from rangebar_enrich.demo.simulator import simulate_trades
 from rangebar_enrich.demo.trade_file import guess_symbol, iter_trade_file
 from rangebar_enrich.errors import BarsError, TradesError, message
-from rangebar_enrich.outcome import ProviderOutcome
 
 if TYPE_CHECKING:
     from rangebar_enrich.clickhouse import BarStore

@@ -6,7 +6,7 @@ import pytest
 import rangebar_enrich as rbe
 from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import declare_all
-from rangebar_enrich.held import Held
+from rangebar_enrich._stream.recursive import Held
 
 close, volume = pl.col("close"), pl.col("volume")
 LAYOUT = (("close", pl.Float64()), ("volume", pl.Float64()))

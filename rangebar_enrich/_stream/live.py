@@ -24,13 +24,13 @@ from rangebar_enrich._bars.series import (
 )
 from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import Rejection
-from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
-from rangebar_enrich.carry import Carried, Carrier, Increment
+from rangebar_enrich._run.events import Reporter, outcomes_of
+from rangebar_enrich._run.outputs import feature_arrays, feature_columns, no_arrays
+from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
+from rangebar_enrich._run.workspace import SeriesRun
+from rangebar_enrich._stream.snapshot import Snapshot, read_snapshot
+from rangebar_enrich._stream.stream import Carried, Carrier, Increment
 from rangebar_enrich.errors import BarColumnError, HistoryError, SeriesConflictError, message
-from rangebar_enrich.outcome import EnrichmentResult, ProviderOutcome
-from rangebar_enrich.report import Reporter, outcomes_of
-from rangebar_enrich.series_run import SeriesRun
-from rangebar_enrich.snapshot import Snapshot, read_snapshot
 
 logger = logging.getLogger(__name__)
 

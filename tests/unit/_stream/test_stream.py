@@ -9,7 +9,7 @@ from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import declare_all
-from rangebar_enrich.carry import Carrier, Increment
+from rangebar_enrich._stream.stream import Carrier, Increment
 from rangebar_enrich.errors import HistoryError
 
 close, volume, ofi = pl.col("close"), pl.col("volume"), pl.col("ofi")

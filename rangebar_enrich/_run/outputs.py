@@ -16,7 +16,7 @@ from rangebar_enrich._bars.feature import (
 )
 from rangebar_enrich._bars.series import SeriesSplit
 from rangebar_enrich._provider.declaration import Declaration
-from rangebar_enrich.outcome import ProviderOutcome, feature_field
+from rangebar_enrich._run.result import ProviderOutcome, feature_field
 
 
 def feature_arrays(

@@ -20,6 +20,10 @@ from rangebar_enrich._plan.plan import Plan, mended_column
 from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
 from rangebar_enrich._recursion import Continuation, State
+from rangebar_enrich._run.execution import Execution
+from rangebar_enrich._run.inputs import History, Source
+from rangebar_enrich._run.workspace import SeriesRun
+from rangebar_enrich._stream.recursive import Held
 from rangebar_enrich.errors import (
     HistoryError,
     ProviderError,
@@ -27,10 +31,6 @@ from rangebar_enrich.errors import (
     ShortHistoryError,
     message,
 )
-from rangebar_enrich.execution import Execution
-from rangebar_enrich.held import Held
-from rangebar_enrich.series_run import SeriesRun
-from rangebar_enrich.source import History, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import pytest
 
 from rangebar_enrich._bars.containers import ArrowBars
 from rangebar_enrich._bars.series import split_series
+from rangebar_enrich._run.inputs import Source, match_history
 from rangebar_enrich.errors import BarColumnError
-from rangebar_enrich.source import Source, match_history
 
 
 def _source(bars, history=None, hidden=(), **options):

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.feature import FeatureColumn
 from rangebar_enrich._plan.planner import Planner
-from rangebar_enrich.assembly import feature_arrays, feature_columns, no_arrays
-from rangebar_enrich.execution import Execution
-from rangebar_enrich.outcome import ProviderOutcome
-from rangebar_enrich.series_run import SeriesRun
-from rangebar_enrich.source import Source
+from rangebar_enrich._run.execution import Execution
+from rangebar_enrich._run.inputs import Source
+from rangebar_enrich._run.outputs import feature_arrays, feature_columns, no_arrays
+from rangebar_enrich._run.result import ProviderOutcome
+from rangebar_enrich._run.workspace import SeriesRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from rangebar_enrich._plan.compile import CompiledProvider
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
 from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import Rejection, cause
-from rangebar_enrich.held import Held
+from rangebar_enrich._stream.recursive import Held
 
 
 def explain_plan(

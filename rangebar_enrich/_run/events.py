@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from rangebar_enrich._bars.series import SeriesKey, distinct
 from rangebar_enrich._provider.declaration import Declaration, Rejection, cause
+from rangebar_enrich._run.result import ProviderOutcome, Status
+from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
-from rangebar_enrich.outcome import ProviderOutcome, Status
-from rangebar_enrich.series_run import SeriesRun
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ from rangebar_enrich._plan.plan import LegacyStep, NativeStep
 from rangebar_enrich._plan.planner import Engine
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
+from rangebar_enrich._run.inputs import Source
+from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich.errors import ProviderError, RunError
-from rangebar_enrich.series_run import SeriesRun
-from rangebar_enrich.source import Source
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import xxhash
 from rangebar_enrich._bars.continuity import Seam
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._plan.planner import Layout, Planner
-from rangebar_enrich.carry import Carried
+from rangebar_enrich._stream.stream import Carried
 from rangebar_enrich.errors import HistoryError, message
 
 _FORMAT = 1

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import rangebar_enrich as rbe
-from rangebar_enrich import snapshot as module
+from rangebar_enrich._stream import snapshot as module
 from rangebar_enrich.errors import HistoryError
 
 close, volume = pl.col("close"), pl.col("volume")
