@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rangebar_enrich.clickhouse.migration import migrate_plugin_columns
 from rangebar_enrich.clickhouse.provenance import Outdated, RowVersions, StoredProvider
-from rangebar_enrich.clickhouse.read import StoredSeries
+from rangebar_enrich.clickhouse.query import StoredSeries
 from rangebar_enrich.clickhouse.retry import RetryPolicy
 from rangebar_enrich.clickhouse.store import BarStore
 from rangebar_enrich.clickhouse.violations import Violation

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rangebar_enrich._bars.series import SeriesKey
-from rangebar_enrich.clickhouse.incoming import Incoming
+from rangebar_enrich.clickhouse.ingest import Incoming
 from rangebar_enrich.clickhouse.write import WriteResult
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rangebar_enrich.clickhouse.columns import FIXED_POINT, PRICES
-from rangebar_enrich.clickhouse.incoming import Incoming, SeriesRows
+from rangebar_enrich.clickhouse.ingest import Incoming, SeriesRows
 from rangebar_enrich.clickhouse.violations import Violations
 
 Floats = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.provenance import distinct_versions
-from rangebar_enrich.clickhouse.read import Selection
+from rangebar_enrich.clickhouse.query import Selection
 from rangebar_enrich.clickhouse.schema import StoredColumn, TableSchema
 
 Labels = Mapping[str, Mapping[str, str]]

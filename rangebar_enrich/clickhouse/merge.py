@@ -21,7 +21,7 @@ from rangebar_enrich._bars.columns import OHLCV
 from rangebar_enrich.clickhouse.columns import BY_NAME, Role
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, compose, join, quote
-from rangebar_enrich.clickhouse.read import Selection, final_clause
+from rangebar_enrich.clickhouse.query import Selection, final_clause
 from rangebar_enrich.clickhouse.schema import StoredColumn, TableSchema, version_column
 from rangebar_enrich.errors import WriteRefusedError, message
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from rangebar_enrich.clickhouse.connection import Connection
+from rangebar_enrich.clickhouse.dedup import content_token
 from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, literal, quote
-from rangebar_enrich.clickhouse.read import Selection, final_clause
+from rangebar_enrich.clickhouse.query import Selection, final_clause
 from rangebar_enrich.clickhouse.retry import RetryCount
 from rangebar_enrich.clickhouse.schema import TableSchema, version_column
-from rangebar_enrich.clickhouse.tokens import content_token
 from rangebar_enrich.errors import QueryError
 
 _UNKNOWN_TABLE = 60

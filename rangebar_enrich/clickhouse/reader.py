@@ -19,7 +19,7 @@ from rangebar_enrich.clickhouse.provenance import (
     row_versions,
     stored_providers,
 )
-from rangebar_enrich.clickhouse.read import (
+from rangebar_enrich.clickhouse.query import (
     StoredSeries,
     all_series,
     chosen_columns,

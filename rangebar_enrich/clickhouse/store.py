@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rangebar_enrich.clickhouse.announcement import announced
-from rangebar_enrich.clickhouse.claims import LEASE_SECONDS, KnownClaims, ensure_claims
 from rangebar_enrich.clickhouse.connection import Connection, open_connection
 from rangebar_enrich.clickhouse.features import Features
 from rangebar_enrich.clickhouse.guards import check_bars
 from rangebar_enrich.clickhouse.identifiers import TableName
-from rangebar_enrich.clickhouse.incoming import read_incoming
+from rangebar_enrich.clickhouse.ingest import read_incoming
+from rangebar_enrich.clickhouse.lease import LEASE_SECONDS, KnownClaims, ensure_claims
 from rangebar_enrich.clickhouse.migration import DEFAULT_TABLE, migrate, wanted_features
 from rangebar_enrich.clickhouse.modes import ModeGuard, check_guard
 from rangebar_enrich.clickhouse.provenance import ensure_registry

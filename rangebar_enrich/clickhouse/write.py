@@ -25,21 +25,21 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich.clickhouse.chunks import CHUNK_ROWS, chunk_bounds
-from rangebar_enrich.clickhouse.claims import Claims, KnownClaims
 from rangebar_enrich.clickhouse.columns import BY_NAME
 from rangebar_enrich.clickhouse.connection import Connection
+from rangebar_enrich.clickhouse.dedup import content_token
 from rangebar_enrich.clickhouse.features import Feature, versions_of
 from rangebar_enrich.clickhouse.identifiers import TableName
-from rangebar_enrich.clickhouse.incoming import Incoming, SeriesRows
+from rangebar_enrich.clickhouse.ingest import Incoming, SeriesRows
+from rangebar_enrich.clickhouse.lease import Claims, KnownClaims
 from rangebar_enrich.clickhouse.merge import Brought, Part, Stored, merged_parts, probe
 from rangebar_enrich.clickhouse.migration import migrate
 from rangebar_enrich.clickhouse.modes import ModeGuard, check_modes
 from rangebar_enrich.clickhouse.provenance import record
-from rangebar_enrich.clickhouse.read import Selection, count_written
+from rangebar_enrich.clickhouse.query import Selection, count_written
 from rangebar_enrich.clickhouse.retry import RetryCount
 from rangebar_enrich.clickhouse.schema import TableSchema, read_schema, version_column
 from rangebar_enrich.clickhouse.stamps import series_stamps, with_constants
-from rangebar_enrich.clickhouse.tokens import content_token
 from rangebar_enrich.errors import (
     QueryError,
     StoreConnectionError,

@@ -115,7 +115,7 @@ def test_claims_outlast_a_clock_that_goes_back(store, connect, make_bars, monkey
 
     store.write(make_bars(3, seed=1), **SERIES)
     real = time.time
-    monkeypatch.setattr("rangebar_enrich.clickhouse.claims.time.time", lambda: real() - 3600)
+    monkeypatch.setattr("rangebar_enrich.clickhouse.lease.time.time", lambda: real() - 3600)
     last = make_bars(3, seed=2)
     connect().write(last, **SERIES, verify=True)
     assert (
@@ -162,7 +162,7 @@ def test_writer_that_is_overtaken_writes_again(store, connect, make_bars, monkey
 
 
 def test_writer_waits_no_longer_than_told(store, connect, make_bars):
-    from rangebar_enrich.clickhouse.claims import Claims
+    from rangebar_enrich.clickhouse.lease import Claims
     from rangebar_enrich.clickhouse.retry import RetryCount
 
     store.ensure_table()

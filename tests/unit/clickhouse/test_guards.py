@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from rangebar_enrich.clickhouse.guards import check_bars
-from rangebar_enrich.clickhouse.incoming import read_incoming
+from rangebar_enrich.clickhouse.ingest import read_incoming
 from rangebar_enrich.errors import WriteRefusedError
 
 HINT = "Hint: mend the bars and write them again."

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from rangebar_enrich._bars.series import SeriesKey
-from rangebar_enrich.clickhouse.incoming import read_incoming
+from rangebar_enrich.clickhouse.ingest import read_incoming
 from rangebar_enrich.errors import IdentifierError, UnsupportedBarsError, WriteRefusedError
 
 SERIES = {"symbol": "X", "threshold_decimal_bps": 250}

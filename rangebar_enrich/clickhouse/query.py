@@ -11,7 +11,7 @@ from rangebar_enrich._bars.series import SeriesKey, checked_threshold
 from rangebar_enrich.clickhouse.columns import BAR_NAMES
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote
-from rangebar_enrich.clickhouse.incoming import checked_mode
+from rangebar_enrich.clickhouse.ingest import checked_mode
 from rangebar_enrich.clickhouse.schema import TableSchema
 from rangebar_enrich.errors import BarColumnError, message
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rangebar_enrich.clickhouse.dedup import content_token
 from rangebar_enrich.clickhouse.stamps import with_constants
-from rangebar_enrich.clickhouse.tokens import content_token
 
 VALUES = st.lists(st.one_of(st.none(), st.floats(width=64)), min_size=1, max_size=20)
 
