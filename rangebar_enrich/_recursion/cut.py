@@ -18,9 +18,9 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich._recursion.fold import FOLDS
 from rangebar_enrich.reach import words
-from rangebar_enrich.reach.interval import Intervals
+from rangebar_enrich.reach.interval import Shape, Span
 from rangebar_enrich.reach.rules import is_row_number
-from rangebar_enrich.reach.span import Shape, Span
+from rangebar_enrich.reach.span import Intervals
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES
 
 ROW = f"{SCRATCH_PREFIX}row"

@@ -1,230 +1,107 @@
-"""From an operator tree to the span of rows that it reads."""
+"""Interval arithmetic on row offsets: which rows a value reads, relative to its own row."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from enum import Enum
 from math import inf
+from typing import NamedTuple
 
-import polars as pl
-
-from rangebar_enrich._expr import tree
-from rangebar_enrich._expr.tree import Node
-from rangebar_enrich.reach import rules
-from rangebar_enrich.reach.clock import clock, looks_back, rows_in
-from rangebar_enrich.reach.span import (
-    CONSTANT,
-    OPAQUE,
-    ROW,
-    SERIES,
-    Shape,
-    Span,
-    unbounded,
-    union,
-    window,
-)
-from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES, TABLE
-
-_REDUCING = frozenset({rules.reduction, rules.first, rules.last})
-_RESIZING = frozenset({rules.resize, rules.int_range, rules.repeat, rules.gather, rules.cut_rows})
+Offset = int | float
+"""A number of rows; negative is earlier, `±inf` the first or last row of the table."""
 
 
-class Intervals:
-    """Derives spans, and remembers them per node for whoever explains the result.
+class Shape(Enum):
+    """What an expression is as long as."""
 
-    Args:
-        known: Spans of columns that are themselves computed.
-        schema: Dtypes of the columns, as far as they are known.
+    COLUMN = "as long as the table"
+    CONSTANT = "one value that no row changes"
+    SCALAR = "one value made from rows"
+    SERIES = "a literal series of a fixed length"
+    OTHER = "another length than the table's"
+    UNKNOWN = "a length that cannot be told"
+
+
+class Span(NamedTuple):
+    """The value at row `i` is fixed by the rows `i + low … i + high` that exist.
+
+    That a row exists is read too: `shift(1).shift(-1)` gives back the same values and yet reads
+    one row ahead, because its last row is null. In a mirrored column (an odd number of
+    `reverse()`) the row is counted from the other end: row `i` reads around row `n - 1 - i`.
     """
 
-    def __init__(self, known: Mapping[str, Span], schema: Mapping[str, pl.DataType]) -> None:
-        self._known = known
-        self._schema = schema
-        self._fields: list[Span] = []
-        self.spans: dict[int, Span] = {}
+    low: Offset = 0
+    high: Offset = 0
+    shape: Shape = Shape.COLUMN
+    mirrored: bool = False
+    opaque: bool = False
+    times: frozenset[str] = frozenset()
+    """Columns that must increase strictly for the span to hold."""
 
-    def span(self, node: Node) -> Span:
-        """Return the span of `node`; opaque for a form that is not known."""
-        try:
-            result = self._derive(node)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration):
-            # NOTE: another Polars may lay an operator out differently; that is not known, and no error.
-            result = OPAQUE
-        self.spans[id(node)] = result
-        return result
+    @property
+    def is_constant(self) -> bool:
+        """Whether no row is read at all."""
+        return self.shape in {Shape.CONSTANT, Shape.SERIES}
 
-    def _derive(self, node: Node) -> Span:
-        name = tree.operator(node)
-        if name in LEAVES:
-            return self._leaf(name, node)
-        if name in SCOPES:
-            return self._scope(name, node)
-        rule = TABLE.get(name)
-        if rule is None and name not in ROLLING_BY:
-            return OPAQUE
-        inputs = [self.span(child) for child in tree.children(node)]
-        if any(span.opaque for span in inputs):
-            return OPAQUE
-        if inputs and all(span.is_constant for span in inputs):
-            return _constant(name, inputs)
-        return rule(node, inputs) if rule is not None else self._rolling_by(node, inputs)
+    @property
+    def future(self) -> Offset:
+        """Rows read ahead, at least 0."""
+        return inf if self.mirrored else max(self.high, 0)
 
-    def _leaf(self, name: str, node: Node) -> Span:
-        if name == "Literal":
-            return _literal(node)
-        if name == "Column":
-            return self._known.get(tree.body(node), ROW)
-        if name == "Selector" and self._known:
-            return union([ROW, *self._known.values()])
-        if name == "Field" and self._fields:
-            return self._fields[-1]
-        return ROW
-
-    def _scope(self, name: str, node: Node) -> Span:
-        if name == "Over":
-            return self._over(node)
-        if name == "Rolling":
-            return self._rolling(node)
-        if name == "SortBy":
-            return self._sort_by(node)
-        if name == "Eval.Cumulative":
-            return self._cumulative(node)
-        return self._struct(node) if name.startswith("StructEval") else self._elements(node)
-
-    def _over(self, node: Node) -> Span:
-        """Groups: an earlier row of the group may be any earlier row, a later one any later one."""
-        spec = tree.body(node)
-        inner = self.span(spec["function"])
-        keys = [self.span(key) for key in spec["partition_by"]]
-        if inner.opaque or any(key.opaque for key in keys):
-            return OPAQUE
-        order = self._order(spec["order_by"], inner)
-        if order is None or inner.mirrored or not _stays_in_row(spec["mapping"], inner):
-            return unbounded([inner, *keys], Shape.COLUMN)
-        shape = Shape.UNKNOWN if inner.shape in {Shape.OTHER, Shape.UNKNOWN} else Shape.COLUMN
-        low, high = (-inf if inner.low < 0 else 0), (inf if inner.high > 0 else 0)
-        grouped = Span(low, high, shape, times=inner.times | order)
-        return union([grouped, *(key._replace(shape=shape) for key in keys if not key.is_constant)])
-
-    def _order(self, order_by: Sequence[object] | None, inner: Span) -> frozenset[str] | None:
-        """Return the clock of `order_by`, or `None` where a group's order may not be the rows'."""
-        if order_by is None or (inner.low == inner.high == 0 and inner.shape is Shape.COLUMN):
-            return frozenset()
-        key, options = order_by
-        self.span(key)  # type: ignore[arg-type]
-        return None if options["descending"] else clock(key, self._schema)  # type: ignore[index, arg-type]
-
-    def _rolling(self, node: Node) -> Span:
-        """Windows over time: whatever the function does, it sees the rows of its window only."""
-        spec = tree.body(node)
-        ticks = clock(spec["index_column"], self._schema)
-        read = [self._read(spec["function"]), self.span(spec["index_column"])]
-        if any(span.opaque for span in read):
-            return OPAQUE
-        if ticks is None or not looks_back(spec):
-            return unbounded(read, Shape.COLUMN)
-        steps = rows_in(spec["offset"], spec["closed_window"]) if not ticks else None
-        # The row number itself is read for its distances only.
-        result = window(union(read if ticks else read[:1]), -inf if steps is None else -steps, 0)
-        return result._replace(times=result.times | ticks, shape=Shape.COLUMN)
-
-    def _rolling_by(self, node: Node, inputs: Sequence[Span]) -> Span:
-        ticks = clock(tree.children(node)[1], self._schema)
-        if ticks is None or any(span.mirrored for span in inputs):
-            return unbounded(inputs, Shape.COLUMN)
-        settings = tree.options(node).get("options")
-        by_rows = settings is not None and not ticks
-        steps = rows_in(settings["window_size"], settings["closed_window"]) if by_rows else None
-        values = inputs if ticks else inputs[:1]
-        result = window(union(values), -inf if steps is None else -steps, 0)
-        return result._replace(times=result.times | ticks)
-
-    def _sort_by(self, node: Node) -> Span:
-        """Sorting by a strictly increasing time changes nothing."""
-        spec = tree.body(node)
-        inputs = [self.span(child) for child in tree.children(node)]
-        ticks = clock(spec["by"][0], self._schema) if len(spec["by"]) == 1 else None
-        if ticks is None or any(spec["sort_options"]["descending"]) or inputs[0].mirrored:
-            return (
-                OPAQUE
-                if any(span.opaque for span in inputs)
-                else unbounded(inputs, inputs[0].shape)
-            )
-        return inputs[0]._replace(times=inputs[0].times | ticks)
-
-    def _cumulative(self, node: Node) -> Span:
-        """`cumulative_eval`: whatever the evaluation does, it sees the rows so far only."""
-        spec = tree.body(node)
-        outer = self.span(spec["expr"])
-        # NOTE: of a single value, Polars 2.1 reads beyond it when grouped: what comes out is arbitrary.
-        if outer.shape is not Shape.COLUMN or self._read(spec["evaluation"]).opaque:
-            return OPAQUE
-        return window(outer, -inf, 0)
-
-    def _elements(self, node: Node) -> Span:
-        """`list.eval`: whatever the evaluation does, it sees the elements of its row only."""
-        spec = tree.body(node)
-        outer = self.span(spec["expr"])
-        return OPAQUE if self._read(spec["evaluation"]).opaque else outer
-
-    def _struct(self, node: Node) -> Span:
-        """`struct.with_fields`: a field is a column of the struct."""
-        spec = tree.body(node)
-        outer = self.span(spec["expr"])
-        self._fields.append(outer)
-        try:
-            parts = [outer, *(self.span(part) for part in spec["evaluation"])]
-        finally:
-            self._fields.pop()
-        return OPAQUE if any(part.opaque for part in parts) else union(parts)
-
-    def _read(self, function: Node) -> Span:
-        """Return what the columns in a scope are made from, whatever the scope does to them."""
-        if self.span(function).opaque or any(map(_is_random, tree.walk(function))):
-            return OPAQUE
-        leaves = [
-            part
-            for part in tree.walk(function)
-            if tree.kind(part) in {"Column", "Selector", "Field"}
-        ]
-        spans = [self._leaf(tree.kind(leaf), leaf) for leaf in leaves]
-        return union([ROW, *(span._replace(shape=Shape.COLUMN) for span in spans)])
+    @property
+    def past(self) -> Offset:
+        """Rows read behind, at least 0."""
+        return inf if self.mirrored else max(-self.low, 0)
 
 
-def _stays_in_row(mapping: str, inner: Span) -> bool:
-    """Say whether a group's result goes back to the rows that it was made for."""
-    if mapping == "Join":
-        return inner.shape in {Shape.SCALAR, Shape.CONSTANT}
-    return mapping == "GroupsToRows"
+ROW = Span()
+CONSTANT = Span(shape=Shape.CONSTANT)
+SERIES = Span(shape=Shape.SERIES)
+OPAQUE = Span(-inf, inf, Shape.UNKNOWN, opaque=True)
 
 
-def _constant(name: str, inputs: Sequence[Span]) -> Span:
-    """Everything below is literal, so no row is read."""
-    if _is_random_name(name):
-        return OPAQUE
-    rule = TABLE.get(name)
-    if rule in _REDUCING:
+def union(spans: Sequence[Span]) -> Span:
+    """Combine the inputs of an operator that works row by row."""
+    rows = [span for span in spans if span.shape is not Shape.CONSTANT]
+    if not rows:
         return CONSTANT
-    single = rule not in _RESIZING and all(span.shape is Shape.CONSTANT for span in inputs)
-    return CONSTANT if single else SERIES
+    if len(rows) == 1:
+        return rows[0]
+    shape = _common_shape([span.shape for span in rows])
+    mirrored = rows[0].mirrored
+    times = frozenset().union(*(span.times for span in rows))
+    opaque = any(span.opaque for span in rows)
+    aligned = shape is not Shape.UNKNOWN and all(span.mirrored == mirrored for span in rows)
+    if not aligned:
+        return Span(-inf, inf, shape, opaque=opaque, times=times)
+    low, high = min(span.low for span in rows), max(span.high for span in rows)
+    return Span(low, high, shape, mirrored, opaque, times)
 
 
-def _literal(node: Node) -> Span:
-    literal = tree.body(node)
-    if tree.kind(literal) in {"Dyn", "Scalar"}:
-        return CONSTANT
-    if tree.kind(literal) == "Series":
-        return Span(shape=Shape.SCALAR) if _height(node) == 1 else SERIES
-    return OPAQUE
+def _common_shape(shapes: Sequence[Shape]) -> Shape:
+    """Find how long a row-by-row combination is; a literal series only fits by chance."""
+    distinct = set(shapes) - {Shape.SCALAR}
+    if not distinct:
+        return Shape.SCALAR
+    if len(distinct) == 1:
+        return distinct.pop()
+    return Shape.UNKNOWN
 
 
-def _height(literal: Node) -> int:
-    return pl.select(pl.Expr.deserialize(io.BytesIO(tree.pack(literal)), format="binary")).height
+def window(span: Span, first: Offset, last: Offset) -> Span:
+    """Read the rows `first … last` of `span`, offsets from the current row, as far as they exist."""
+    if span.mirrored:
+        first, last = -last, -first
+    return span._replace(low=min(span.low, 0) + first, high=max(span.high, 0) + last)
 
 
-def _is_random_name(name: str) -> bool:
-    return name.startswith("Function.Random") or name.endswith(".Sample")
+def unbounded(spans: Sequence[Span], shape: Shape) -> Span:
+    """Read every row of the inputs."""
+    opaque = any(span.opaque for span in spans)
+    times = frozenset().union(*(span.times for span in spans))
+    return Span(-inf, inf, shape, opaque=opaque, times=times)
 
 
-def _is_random(node: Node) -> bool:
-    return _is_random_name(tree.operator(node))
+def mirror(span: Span) -> Span:
+    """Turn the column around."""
+    return span._replace(mirrored=not span.mirrored)

@@ -12,9 +12,9 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import words
-from rangebar_enrich.reach.interval import Intervals
+from rangebar_enrich.reach.interval import OPAQUE, Shape, Span
 from rangebar_enrich.reach.result import Reach
-from rangebar_enrich.reach.span import OPAQUE, Shape, Span
+from rangebar_enrich.reach.span import Intervals
 from rangebar_enrich.reach.witness import find_witnesses
 
 _KEEPS_ROWS = {

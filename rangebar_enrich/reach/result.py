@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich.reach.span import Offset
+from rangebar_enrich.reach.interval import Offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from math import inf
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich.reach.span import (
+from rangebar_enrich.reach.interval import (
     CONSTANT,
     OPAQUE,
     ROW,

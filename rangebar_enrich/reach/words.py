@@ -9,7 +9,7 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.clock import looks_back
-from rangebar_enrich.reach.span import Shape, Span
+from rangebar_enrich.reach.interval import Shape, Span
 from rangebar_enrich.reach.table import ROLLING_BY, is_known
 
 _COUNTING = {
