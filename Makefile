@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OLDEST := .venv-oldest
-OLDEST_TESTS := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,bars plan reach recursion features) \
+OLDEST_TESTS := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,_bars _expr _plan _provider _recursion _run _stream reach features) \
 	tests/integration/test_real_bars.py
 SOURCES := rangebar_enrich tests benches examples
 BENCH   := $(BIN)/python -m pytest benches --benchmark-only --benchmark-columns=min,median,iqr,rounds --benchmark-sort=name --quiet

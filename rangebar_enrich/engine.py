@@ -2,12 +2,12 @@
 
 What happens in a run, and where each step lives:
 
-1. `bars.containers` wraps what the caller holds; nothing is copied.
-2. `bars.series` finds the series, and refuses bars out of time order.
-3. `planner` compiles the providers for each series' context: once, then cached.
-4. `execution` runs the plans in one collect, and finds out who failed where that fails.
-5. `assembly` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
-6. `report` logs and announces failures; outcomes say what became of whom.
+1. `_bars.containers` wraps what the caller holds; nothing is copied.
+2. `_bars.series` finds the series, and refuses bars out of time order.
+3. `_plan.planner` compiles the providers for each series' context: once, then cached.
+4. `_run.execution` runs the plans in one collect, and finds out who failed where that fails.
+5. `_run.outputs` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
+6. `_run.events` logs and announces failures; outcomes say what became of whom.
 """
 
 from __future__ import annotations
