@@ -20,9 +20,9 @@ def explain(provider: ProviderSpec, *, bars: BarsFile = None) -> None:
     Without `--bars` the columns are those of the Rust builder. Nothing is computed. Exits with 1
     when the provider is left out or does not compile.
     """
+    from rangebar_enrich._trial.samples import builder_bars
     from rangebar_enrich.cli.bar_files import read_bars
     from rangebar_enrich.cli.provider_spec import load_provider
-    from rangebar_enrich.conformance.samples import builder_bars
     from rangebar_enrich.engine import Enricher
 
     found = load_provider(provider)

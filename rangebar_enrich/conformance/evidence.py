@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rangebar_enrich.conformance.comparison import Difference, Values, first_differences, shown
+from rangebar_enrich._trial.comparison import Difference, Values, first_differences, shown
 from rangebar_enrich.conformance.look_ahead import Leak
 from rangebar_enrich.conformance.subject import Subject
 

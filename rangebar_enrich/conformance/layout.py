@@ -13,9 +13,9 @@ from rangebar_enrich._bars.columns import SERIES_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.series import check_order, split_series, time_column
 from rangebar_enrich._provider.declaration import Declaration
-from rangebar_enrich.conformance.samples import builder_bars, known_dtype
+from rangebar_enrich._trial.clocks import is_time
+from rangebar_enrich._trial.samples import builder_bars, known_dtype
 from rangebar_enrich.protocol import BarContext
-from rangebar_enrich.reach.clock import is_time
 
 DEFAULT_CONTEXT = BarContext("BTCUSDT", 250)
 

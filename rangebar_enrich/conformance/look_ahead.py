@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from rangebar_enrich._provider.declaration import cause
-from rangebar_enrich.conformance.comparison import Difference, Values, first_differences
-from rangebar_enrich.conformance.futures import MODES, replace_future
-from rangebar_enrich.conformance.samples import Sample
+from rangebar_enrich._trial.comparison import Difference, Values, first_differences
+from rangebar_enrich._trial.futures import MODES, replace_future
+from rangebar_enrich._trial.samples import Sample
 from rangebar_enrich.conformance.steadiness import unsteady_columns
 from rangebar_enrich.conformance.subject import Subject
 

@@ -8,7 +8,7 @@ from math import inf, isfinite
 import numpy as np
 import polars as pl
 
-from rangebar_enrich.conformance.comparison import Values, column_scales, shown
+from rangebar_enrich._trial.comparison import Values, column_scales, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError, NotRunError
 from rangebar_enrich.conformance.subject import Subject
 

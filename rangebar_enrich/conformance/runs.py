@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import MODE
 from rangebar_enrich._provider.declaration import ISOLATED, cause
+from rangebar_enrich._trial.comparison import Values, first_differences, is_same, shown
 from rangebar_enrich.conformance import legacy
-from rangebar_enrich.conformance.comparison import Values, first_differences, is_same, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError
 from rangebar_enrich.conformance.steadiness import unsteady
 from rangebar_enrich.conformance.subject import Subject, quiet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rangebar_enrich.conformance.comparison import Values, is_same
+from rangebar_enrich._trial.comparison import Values, is_same
 from rangebar_enrich.conformance.subject import Subject
 
 _FIRST, _SECOND = "walk", "gaps"

@@ -24,11 +24,11 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._plan.plan import make_plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
+from rangebar_enrich._trial.comparison import Values
+from rangebar_enrich._trial.samples import Recipe, Sample, make_bars, make_samples
 from rangebar_enrich.conformance import legacy, native
-from rangebar_enrich.conformance.comparison import Values
 from rangebar_enrich.conformance.form import Form
 from rangebar_enrich.conformance.layout import clocks_of, layout_of, named_dtype
-from rangebar_enrich.conformance.samples import Recipe, Sample, make_bars, make_samples
 from rangebar_enrich.engine import Enricher
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.protocol import BarContext

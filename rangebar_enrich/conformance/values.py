@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._provider.declaration import ISOLATED, cause
-from rangebar_enrich.conformance.comparison import Values, differing, shown
+from rangebar_enrich._trial.comparison import Values, differing, shown
+from rangebar_enrich._trial.samples import with_holes
 from rangebar_enrich.conformance.report import BrokenPromiseError
-from rangebar_enrich.conformance.samples import with_holes
 from rangebar_enrich.conformance.subject import Subject, quiet
 from rangebar_enrich.engine import Enricher
 

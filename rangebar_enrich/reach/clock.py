@@ -6,7 +6,6 @@ strictly with the rows, that is never a later row. What this module names, the e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +13,9 @@ import polars as pl
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
+from rangebar_enrich._trial.clocks import is_time
 from rangebar_enrich.reach.rules import is_row_number
 
-_TIME_NAME = re.compile(
-    r"(.*_)?(time|timestamp|datetime|ts)(_(ns|us|ms|s))?|t|dt|date"
-    r"|(row|bar)_?(nr|number|index|id)|index|idx",
-    re.IGNORECASE,
-)
 _PLAIN = frozenset(
     {
         "Alias",
@@ -31,16 +26,6 @@ _PLAIN = frozenset(
     }
 )
 _UNITS = ("months", "weeks", "days", "nsecs")
-
-
-def is_time(name: str, schema: Mapping[str, pl.DataType]) -> bool:
-    """Say whether a column is a clock: of a temporal type, or an integer that is named like one."""
-    dtype = schema.get(name)
-    if dtype is not None and dtype.is_temporal():
-        return not isinstance(dtype, pl.Duration | pl.Time)
-    if dtype is not None and not dtype.is_integer():
-        return False
-    return _TIME_NAME.fullmatch(name) is not None
 
 
 def clock(node: Node, schema: Mapping[str, pl.DataType]) -> frozenset[str] | None:

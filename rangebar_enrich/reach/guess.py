@@ -8,7 +8,7 @@ import polars as pl
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich.reach.clock import is_time
+from rangebar_enrich._trial.clocks import is_time
 from rangebar_enrich.reach.table import ROLLING_BY
 
 _INTEGER = pl.Int64()

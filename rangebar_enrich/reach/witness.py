@@ -16,9 +16,9 @@ import polars as pl
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich.reach import frames
-from rangebar_enrich.reach.clock import is_time
-from rangebar_enrich.reach.frames import FAILURES, ROWS, STYLES, Style, make_frame
+from rangebar_enrich._trial import frames
+from rangebar_enrich._trial.clocks import is_time
+from rangebar_enrich._trial.frames import FAILURES, ROWS, STYLES, Style, make_frame
 from rangebar_enrich.reach.guess import BARS, guess_dtypes
 from rangebar_enrich.reach.result import Witness
 

@@ -8,7 +8,7 @@ import pytest
 import rangebar_enrich.reach
 
 MODULES = sorted(Path(rangebar_enrich.reach.__file__).parent.glob("*.py"))
-BELOW = ("rangebar_enrich.reach", "rangebar_enrich._expr", "rangebar_enrich._bars")
+BELOW = tuple(f"rangebar_enrich.{room}" for room in ("reach", "_trial", "_expr", "_bars"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rangebar_enrich.reach.clock import is_time
+from rangebar_enrich._trial.clocks import is_time
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Path = Callable[[np.random.Generator, int], Floats]

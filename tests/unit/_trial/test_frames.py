@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from rangebar_enrich._expr import tree
-from rangebar_enrich.reach.frames import STYLES, at_level, make_frame
+from rangebar_enrich._trial.frames import STYLES, at_level, make_frame
 from rangebar_enrich.reach.guess import guess_dtypes
 
 BARS = {name: pl.Float64() for name in ("open", "high", "low", "close", "volume")}

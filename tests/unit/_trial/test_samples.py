@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rangebar_enrich.conformance.futures import MODES, replace_future
+from rangebar_enrich._trial.futures import MODES, replace_future
+from rangebar_enrich._trial.samples import Recipe, make_samples
 from rangebar_enrich.conformance.layout import builder_layout, clocks_of
-from rangebar_enrich.conformance.samples import Recipe, make_samples
 
 LAYOUT = {
     **builder_layout(),
