@@ -15,12 +15,13 @@ import polars as pl
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich._recursion.fold import FOLDS
 from rangebar_enrich.reach import words
-from rangebar_enrich.reach.interval import Shape, Span
+from rangebar_enrich.reach.interval import Interval, Shape
 from rangebar_enrich.reach.rules import is_row_number
-from rangebar_enrich.reach.span import Intervals
+from rangebar_enrich.reach.span import Spans
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES
 
 ROW = f"{SCRATCH_PREFIX}row"
@@ -120,23 +121,23 @@ class Cutter:
 
     def _is_constant(self, node: Node) -> bool:
         """Say whether a recursion over `node` is one value for all rows, and so none."""
-        return Intervals({}, self.schema).span(node).is_constant
+        return Spans({}, self.schema).span(node).is_constant
 
     def _bound(self, node: Node) -> None:
         """Take the reach of a part into account, or refuse the part."""
-        intervals = Intervals({}, self.schema)
-        span = intervals.span(node)
+        spans = Spans({}, self.schema)
+        span = spans.span(node)
         if span.opaque:
-            part = words.unseen(node, intervals.spans)
+            part = words.unseen(node, spans.by_node)
             raise NotCutError(words.blind(self._whole(part)))
         if span.future > 0:
-            part = words.looking_ahead(node, intervals.spans)
-            raise NotCutError(words.ahead(self._whole(part), intervals.spans[id(part)]))
+            part = words.looking_ahead(node, spans.by_node)
+            raise NotCutError(words.ahead(self._whole(part), spans.by_node[id(part)]))
         if span.past == inf:
-            part = _deepest(node, intervals.spans)
+            part = _deepest(node, spans.by_node)
             raise NotCutError(_unbounded(self._whole(part)))
         if span.shape not in {Shape.COLUMN, Shape.CONSTANT}:
-            msg = f"`{words.show(self._whole(node))}` does not give one value for each row"
+            msg = f"`{show(self._whole(node))}` does not give one value for each row"
             raise NotCutError(msg)
         self.past = max(self.past, int(span.past))
         self.times |= span.times
@@ -173,17 +174,17 @@ def _row_number(node: Node) -> Node:
 
 def _unbounded(part: Node) -> str:
     """Say which operator reads every earlier row although its inputs do not."""
-    name, text = tree.operator(part), f"`{words.show(part)}`"
+    name, text = tree.operator(part), f"`{show(part)}`"
     if name in SCOPES or name in ROLLING_BY:
         return f"{text} reads no fixed number of earlier rows, and `{_word(name)}` is not held"
     return f"{text} depends on every earlier row, and `{_word(name)}` is not held: {_HELD_WORDS}"
 
 
-def _deepest(node: Node, spans: Mapping[int, Span]) -> Node:
+def _deepest(node: Node, spans: Mapping[int, Interval]) -> Node:
     if tree.operator(node) in SCOPES:
         return node
     for part in tree.children(node):
-        if spans.get(id(part), Span()).past == inf:
+        if spans.get(id(part), Interval()).past == inf:
             return _deepest(part, spans)
     return node
 

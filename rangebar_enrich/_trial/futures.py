@@ -11,7 +11,7 @@ import polars as pl
 from rangebar_enrich._bars.columns import MODE, SYMBOL, THRESHOLD, TIME_UNITS
 
 _WILD = 30.0  # far enough to be a new extreme, near enough to keep rounding noise small
-MODES = ("other", "wild", "blank")
+FUTURES = ("other", "wild", "blank")
 """How bars after a cut are replaced: by others alike, by extremes, by nulls."""
 
 _FIXED = frozenset({SYMBOL, THRESHOLD, MODE})
@@ -27,7 +27,7 @@ def replace_future(
         bars: One series.
         cut: First row that is replaced, at least 1.
         rng: Draws the new rows from all of the series.
-        mode: One of `MODES`.
+        mode: One of `FUTURES`.
         clocks: Columns that increase strictly.
     """
     rows = bars.height - cut

@@ -12,7 +12,7 @@ import polars as pl
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Rejection, cause, declare
 from rangebar_enrich.conformance.evidence import describe, describe_shortly
 from rangebar_enrich.conformance.layout import DEFAULT_CONTEXT, read_given
-from rangebar_enrich.conformance.look_ahead import Search, search
+from rangebar_enrich.conformance.look_ahead import Findings, search
 from rangebar_enrich.conformance.lookback import check_lookback
 from rangebar_enrich.conformance.report import (
     BrokenPromiseError,
@@ -114,7 +114,7 @@ class Examination:
         return Subject(self._declared, self._context, self._given, self._seed)
 
     @cached_property
-    def _search(self) -> Search:
+    def _search(self) -> Findings:
         return search(self._subject)
 
     @property

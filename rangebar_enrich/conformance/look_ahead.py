@@ -1,4 +1,4 @@
-"""Search for look-ahead: cut a series at random, end it there or change its future, and compare."""
+"""Findings for look-ahead: cut a series at random, end it there or change its future, and compare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from rangebar_enrich._provider.declaration import cause
 from rangebar_enrich._trial.comparison import Difference, Values, first_differences
-from rangebar_enrich._trial.futures import MODES, replace_future
+from rangebar_enrich._trial.futures import FUTURES, replace_future
 from rangebar_enrich._trial.samples import Sample
 from rangebar_enrich.conformance.steadiness import unsteady_columns
 from rangebar_enrich.conformance.subject import Subject
@@ -45,7 +45,7 @@ class Leak:
 
 
 @dataclass(slots=True)
-class Search:
+class Findings:
     """What was found.
 
     Attributes:
@@ -76,9 +76,9 @@ class _Trial:
     is_prefix: bool
 
 
-def search(subject: Subject) -> Search:
+def search(subject: Subject) -> Findings:
     """Look for look-ahead in every column of the provider."""
-    found = Search(compared=dict.fromkeys(subject.columns, 0))
+    found = Findings(compared=dict.fromkeys(subject.columns, 0))
     _search_growing(subject, found)
     found.unsteady = unsteady_columns(subject)
     samples = subject.samples
@@ -93,7 +93,7 @@ def search(subject: Subject) -> Search:
     return found
 
 
-def _search_growing(subject: Subject, found: Search) -> None:
+def _search_growing(subject: Subject, found: Findings) -> None:
     """Show a series that was never seen before in growing parts, each alone.
 
     A provider that remembers what it saw cannot answer for the part from the whole.
@@ -116,7 +116,7 @@ def _compare(
     subject: Subject,
     samples: Sequence[Sample],
     wholes: Sequence[Values | BaseException],
-    found: Search,
+    found: Findings,
 ) -> None:
     trials = [
         trial
@@ -141,7 +141,7 @@ def _is_divisible(subject: Subject) -> bool:
     return subject.is_native and len(subject.columns) > 1
 
 
-def _compare_each(subject: Subject, samples: Sequence[Sample], found: Search) -> None:
+def _compare_each(subject: Subject, samples: Sequence[Sample], found: Findings) -> None:
     """Compare column by column on series on which some column raises."""
     for column in subject.columns if samples else ():
         alone = subject.only(column)
@@ -152,7 +152,7 @@ def _trials(subject: Subject, sample: Sample, whole: int) -> Iterator[_Trial]:
     bars = subject.narrowed(sample.bars)
     rows = bars.height
     rng = np.random.default_rng([subject.seed, rows, whole])
-    modes = cycle(MODES[whole % len(MODES) :] + MODES[: whole % len(MODES)])
+    modes = cycle(FUTURES[whole % len(FUTURES) :] + FUTURES[: whole % len(FUTURES)])
     for cut in _cuts(subject, rows, rng):
         yield _Trial(sample, whole, cut, bars.head(cut), is_prefix=True)
         changed = replace_future(bars, cut, rng, next(modes), subject.recipe.clocks)
@@ -176,7 +176,7 @@ def _judge(
     trials: Sequence[_Trial],
     made: Sequence[Values | BaseException],
     wholes: Sequence[Values | BaseException],
-    found: Search,
+    found: Findings,
 ) -> None:
     found.cuts += len(trials)
     lengths = [
@@ -196,7 +196,7 @@ def _judge(
         _judge_pair(subject, trial, values[: trial.cut], whole[: trial.cut], found)
 
 
-def _note_refusal(trial: _Trial, error: BaseException, least: int, found: Search) -> None:
+def _note_refusal(trial: _Trial, error: BaseException, least: int, found: Findings) -> None:
     """Record a part that raises though a shorter one does not: its rows depend on later ones."""
     if trial.is_prefix and trial.cut > least and trial.sample.is_clean and not found.refused:
         found.refused.append(
@@ -206,7 +206,7 @@ def _note_refusal(trial: _Trial, error: BaseException, least: int, found: Search
 
 
 def _judge_pair(
-    subject: Subject, trial: _Trial, part: Values, whole: Values, found: Search
+    subject: Subject, trial: _Trial, part: Values, whole: Values, found: Findings
 ) -> None:
     for position, column in enumerate(subject.columns):
         if not (np.isnan(part[:, position]) & np.isnan(whole[:, position])).all():

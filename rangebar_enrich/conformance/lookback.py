@@ -34,14 +34,14 @@ def check_lookback(subject: Subject) -> str:
     said = []
     if known:
         most = max(known.values())
-        said.append(f"{most} earlier bars fix {_listed(known, subject)}, as derived")
+        said.append(f"{most} earlier bars fix {_named(known, subject)}, as derived")
     rest = [column for column in subject.columns if column not in known]
     if rest:
         said += _measured(subject, rest)
     return "\n".join(said)
 
 
-def _listed(columns: Sequence[str] | dict[str, int], subject: Subject) -> str:
+def _named(columns: Sequence[str] | dict[str, int], subject: Subject) -> str:
     if len(columns) == len(subject.columns):
         return "every value"
     return ", ".join(f"'{column}'" for column in columns)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Status = Literal["passed", "failed", "skipped", "expected"]
+CheckStatus = Literal["passed", "failed", "skipped", "expected"]
 """`expected`: it failed, and was expected to. `skipped`: it could not be run; never good news."""
 
 
@@ -16,12 +16,12 @@ class CheckResult:
 
     Attributes:
         check: The promise that was checked, one of `CHECKS`.
-        status: See `Status`.
+        status: See `CheckStatus`.
         detail: What was found, for people; several lines where it failed.
     """
 
     check: str
-    status: Status
+    status: CheckStatus
     detail: str = ""
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class ConformanceReport:
         """Results that are `failed`."""
         return self._of("failed")
 
-    def _of(self, status: Status) -> tuple[CheckResult, ...]:
+    def _of(self, status: CheckStatus) -> tuple[CheckResult, ...]:
         return tuple(one for one in self.results if one.status == status)
 
     def result(self, check: str) -> CheckResult:
@@ -78,7 +78,7 @@ class ConformanceReport:
     def summary(self) -> str:
         """One line: how many checks ran, and how they went."""
         ran = len(self.results) - len(self._of("skipped"))
-        counts: Sequence[Status] = ("passed", "failed", "expected", "skipped")
+        counts: Sequence[CheckStatus] = ("passed", "failed", "expected", "skipped")
         parts = [f"{len(self._of(one))} {one}" for one in counts if self._of(one)]
         verdict = "conforms" if self.passed else "does not conform"
         return f"{verdict}: {ran} of {len(self.results)} checks ran; {', '.join(parts)}"

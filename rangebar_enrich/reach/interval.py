@@ -22,7 +22,7 @@ class Shape(Enum):
     UNKNOWN = "a length that cannot be told"
 
 
-class Span(NamedTuple):
+class Interval(NamedTuple):
     """The value at row `i` is fixed by the rows `i + low … i + high` that exist.
 
     That a row exists is read too: `shift(1).shift(-1)` gives back the same values and yet reads
@@ -54,13 +54,13 @@ class Span(NamedTuple):
         return inf if self.mirrored else max(-self.low, 0)
 
 
-ROW = Span()
-CONSTANT = Span(shape=Shape.CONSTANT)
-SERIES = Span(shape=Shape.SERIES)
-OPAQUE = Span(-inf, inf, Shape.UNKNOWN, opaque=True)
+ROW = Interval()
+CONSTANT = Interval(shape=Shape.CONSTANT)
+SERIES = Interval(shape=Shape.SERIES)
+OPAQUE = Interval(-inf, inf, Shape.UNKNOWN, opaque=True)
 
 
-def union(spans: Sequence[Span]) -> Span:
+def union(spans: Sequence[Interval]) -> Interval:
     """Combine the inputs of an operator that works row by row."""
     rows = [span for span in spans if span.shape is not Shape.CONSTANT]
     if not rows:
@@ -73,9 +73,9 @@ def union(spans: Sequence[Span]) -> Span:
     opaque = any(span.opaque for span in rows)
     aligned = shape is not Shape.UNKNOWN and all(span.mirrored == mirrored for span in rows)
     if not aligned:
-        return Span(-inf, inf, shape, opaque=opaque, times=times)
+        return Interval(-inf, inf, shape, opaque=opaque, times=times)
     low, high = min(span.low for span in rows), max(span.high for span in rows)
-    return Span(low, high, shape, mirrored, opaque, times)
+    return Interval(low, high, shape, mirrored, opaque, times)
 
 
 def _common_shape(shapes: Sequence[Shape]) -> Shape:
@@ -88,20 +88,20 @@ def _common_shape(shapes: Sequence[Shape]) -> Shape:
     return Shape.UNKNOWN
 
 
-def window(span: Span, first: Offset, last: Offset) -> Span:
+def window(span: Interval, first: Offset, last: Offset) -> Interval:
     """Read the rows `first … last` of `span`, offsets from the current row, as far as they exist."""
     if span.mirrored:
         first, last = -last, -first
     return span._replace(low=min(span.low, 0) + first, high=max(span.high, 0) + last)
 
 
-def unbounded(spans: Sequence[Span], shape: Shape) -> Span:
+def unbounded(spans: Sequence[Interval], shape: Shape) -> Interval:
     """Read every row of the inputs."""
     opaque = any(span.opaque for span in spans)
     times = frozenset().union(*(span.times for span in spans))
-    return Span(-inf, inf, shape, opaque=opaque, times=times)
+    return Interval(-inf, inf, shape, opaque=opaque, times=times)
 
 
-def mirror(span: Span) -> Span:
+def mirror(span: Interval) -> Interval:
     """Turn the column around."""
     return span._replace(mirrored=not span.mirrored)

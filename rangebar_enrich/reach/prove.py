@@ -12,9 +12,9 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import words
-from rangebar_enrich.reach.interval import OPAQUE, Shape, Span
+from rangebar_enrich.reach.interval import OPAQUE, Interval, Shape
 from rangebar_enrich.reach.result import Reach
-from rangebar_enrich.reach.span import Intervals
+from rangebar_enrich.reach.span import Spans
 from rangebar_enrich.reach.witness import find_witnesses
 
 _KEEPS_ROWS = {
@@ -68,7 +68,7 @@ def reaches_of(
     """
     made, types = known or {}, schema or {}
     spans = {name: _known_span(reach) for name, reach in made.items()}
-    reaches = {name: _from_intervals(expr, spans, types) for name, expr in exprs.items()}
+    reaches = {name: _derived(expr, spans, types) for name, expr in exprs.items()}
     suspects = {
         name: _inline(reach.tree, made) for name, reach in reaches.items() if _is_suspect(reach)
     }
@@ -88,7 +88,7 @@ def keeps_rows(expr: pl.Expr) -> bool | None:
     `False` for an aggregate or another length; a literal is `True`, since it is the same for each
     row; `None` where it can't be told, as for a Python function.
     """
-    return _from_intervals(expr, {}, {}).keeps_rows
+    return _derived(expr, {}, {}).keeps_rows
 
 
 def columns_read(expr: pl.Expr) -> tuple[str, ...]:
@@ -103,15 +103,15 @@ def _decode(expr: pl.Expr) -> Node | None:
     return node if node is not None else tree.decode(expr.meta.undo_aliases())
 
 
-def _from_intervals(
-    expr: pl.Expr, known: Mapping[str, Span], schema: Mapping[str, pl.DataType]
+def _derived(
+    expr: pl.Expr, known: Mapping[str, Interval], schema: Mapping[str, pl.DataType]
 ) -> Reach:
     node = _decode(expr)
     if node is None:
         return _undecodable(expr)
-    intervals = Intervals(known, schema)
+    spans = Spans(known, schema)
     try:
-        span = intervals.span(node)
+        span = spans.span(node)
     except RecursionError:
         return _undecodable(expr)
     reach = Reach(
@@ -123,10 +123,10 @@ def _from_intervals(
         columns=tree.columns(node),
         tree=node,
     )
-    return _with_reasons(reach, node, intervals.spans)
+    return _with_reasons(reach, node, spans.by_node)
 
 
-def _with_reasons(reach: Reach, node: Node, spans: Mapping[int, Span]) -> Reach:
+def _with_reasons(reach: Reach, node: Node, spans: Mapping[int, Interval]) -> Reach:
     if reach.opaque:
         part = words.unseen(node, spans)
         return replace(reach, reasons=(words.blind(part),), offender=show(part))
@@ -159,8 +159,8 @@ def _is_suspect(reach: Reach) -> bool:
     return not reach.opaque and reach.future > 0
 
 
-def _known_span(reach: Reach) -> Span:
-    return OPAQUE if reach.opaque else Span(-reach.past, reach.future, times=reach.times)
+def _known_span(reach: Reach) -> Interval:
+    return OPAQUE if reach.opaque else Interval(-reach.past, reach.future, times=reach.times)
 
 
 @dataclass(frozen=True)

@@ -11,83 +11,83 @@ from rangebar_enrich.reach.interval import (
     CONSTANT,
     OPAQUE,
     ROW,
+    Interval,
     Shape,
-    Span,
     mirror,
     unbounded,
     union,
     window,
 )
 
-Rule = Callable[[Node, Sequence[Span]], Span]
+Rule = Callable[[Node, Sequence[Interval]], Interval]
 """From an operator and the spans of its inputs to its own span."""
 
 
-def row_by_row(_node: Node, inputs: Sequence[Span]) -> Span:
+def row_by_row(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row `i` of the inputs makes row `i`."""
     return union(inputs)
 
 
-def so_far(_node: Node, inputs: Sequence[Span]) -> Span:
+def so_far(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Every row from the first to the current one is read."""
     return window(union(inputs), -inf, 0)
 
 
-def from_here(_node: Node, inputs: Sequence[Span]) -> Span:
+def from_here(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Every row from the current to the last one is read."""
     return window(union(inputs), 0, inf)
 
 
-def neighbours(_node: Node, inputs: Sequence[Span]) -> Span:
+def neighbours(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """The rows before and after are read."""
     return window(union(inputs), -1, 1)
 
 
-def whole(_node: Node, inputs: Sequence[Span]) -> Span:
+def whole(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Every row is read; the result is as long as the table."""
     return unbounded(inputs, Shape.COLUMN)
 
 
-def reduction(_node: Node, inputs: Sequence[Span]) -> Span:
+def reduction(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Every row is read and makes one value, which Polars then repeats for each row."""
     return unbounded(inputs, Shape.SCALAR)
 
 
-def resize(_node: Node, inputs: Sequence[Span]) -> Span:
+def resize(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Every row is read and the result has another length."""
     return unbounded(inputs, Shape.OTHER)
 
 
-def opaque(_node: Node, _inputs: Sequence[Span]) -> Span:
+def opaque(_node: Node, _inputs: Sequence[Interval]) -> Interval:
     """Nothing is known."""
     return OPAQUE
 
 
-def of_types(_node: Node, _inputs: Sequence[Span]) -> Span:
+def of_types(_node: Node, _inputs: Sequence[Interval]) -> Interval:
     """The type of a column is read, and no row."""
     return CONSTANT
 
 
-def first(_node: Node, inputs: Sequence[Span]) -> Span:
+def first(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """The first row alone is read: no row comes before it, so it is ahead of none."""
     if inputs[0].mirrored:
         return unbounded(inputs, Shape.SCALAR)
     return inputs[0]._replace(low=-inf, high=max(inputs[0].high, 0), shape=Shape.SCALAR)
 
 
-def last(node: Node, inputs: Sequence[Span]) -> Span:
+def last(node: Node, inputs: Sequence[Interval]) -> Interval:
     """The last row is read; of a reversed column that is the first one."""
     if inputs[0].mirrored:
         return first(node, [mirror(inputs[0])])
     return unbounded(inputs, Shape.SCALAR)
 
 
-def reverse(_node: Node, inputs: Sequence[Span]) -> Span:
+def reverse(_node: Node, inputs: Sequence[Interval]) -> Interval:
     """Turn the column around."""
     return mirror(inputs[0])
 
 
-def shift(node: Node, inputs: Sequence[Span]) -> Span:
+def shift(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`shift(k)`: row `i - k`; a fill value is read as it is."""
     count = _count(node)
     if count is None:
@@ -95,7 +95,7 @@ def shift(node: Node, inputs: Sequence[Span]) -> Span:
     return union([window(inputs[0], -count, -count), *inputs[2:]])
 
 
-def difference(node: Node, inputs: Sequence[Span]) -> Span:
+def difference(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`diff(k)`, `pct_change(k)`: the current row and row `i - k`."""
     count = _count(node)
     if count is None:
@@ -105,24 +105,24 @@ def difference(node: Node, inputs: Sequence[Span]) -> Span:
     return window(inputs[0], min(-count, 0), max(-count, 0))
 
 
-def cumulative(node: Node, inputs: Sequence[Span]) -> Span:
+def cumulative(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`cum_*`: from the first row on, with `reverse=True` from the last one back."""
     return from_here(node, inputs) if tree.options(node)["reverse"] else so_far(node, inputs)
 
 
-def fill_forward(node: Node, inputs: Sequence[Span]) -> Span:
+def fill_forward(node: Node, inputs: Sequence[Interval]) -> Interval:
     """The last value that is there, at most `limit` rows back."""
     limit = tree.options(node)
     return window(inputs[0], -inf if limit is None else -limit, 0)
 
 
-def fill_backward(node: Node, inputs: Sequence[Span]) -> Span:
+def fill_backward(node: Node, inputs: Sequence[Interval]) -> Interval:
     """The next value that is there, at most `limit` rows ahead."""
     limit = tree.options(node)
     return window(inputs[0], 0, inf if limit is None else limit)
 
 
-def rolling(node: Node, inputs: Sequence[Span]) -> Span:
+def rolling(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`rolling_*(w)`: `w` rows up to the current one, or `w // 2` before it where centred."""
     settings = tree.options(node)["options"]
     size, before = settings["window_size"], settings["window_size"] - 1
@@ -131,7 +131,7 @@ def rolling(node: Node, inputs: Sequence[Span]) -> Span:
     return window(union(inputs), -before, size - 1 - before)
 
 
-def is_in(node: Node, inputs: Sequence[Span]) -> Span:
+def is_in(node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row by row against constants or lists; a flat column on the right is read whole."""
     if _is_constant(node, inputs, 1):
         return inputs[0]
@@ -139,28 +139,28 @@ def is_in(node: Node, inputs: Sequence[Span]) -> Span:
     return union(inputs) if makes_lists else whole(node, inputs)
 
 
-def replace(node: Node, inputs: Sequence[Span]) -> Span:
+def replace(node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row by row where the old and new values are constants."""
     if not (_is_constant(node, inputs, 1) and _is_constant(node, inputs, 2)):
         return whole(node, inputs)
     return union([inputs[0], *inputs[3:]])
 
 
-def search_sorted(node: Node, inputs: Sequence[Span]) -> Span:
+def search_sorted(node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row by row where the searched values are constants."""
     return inputs[1] if _is_constant(node, inputs, 0) else whole(node, inputs)
 
 
-def bin_intervals(node: Node, inputs: Sequence[Span]) -> Span:
+def bin_intervals(node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row by row between given breaks; a number of bins takes its breaks from the data."""
     spec = tree.options(node)["method"]["Intervals"]["spec"]
     return union(inputs) if tree.kind(spec) == "Breaks" else whole(node, inputs)
 
 
-def int_range(node: Node, inputs: Sequence[Span]) -> Span:
+def int_range(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`int_range(pl.len())` is the row number, from any constant start; other ranges are not."""
     if is_row_number(node):
-        return Span(-inf, 0)
+        return Interval(-inf, 0)
     return resize(node, inputs)
 
 
@@ -175,14 +175,14 @@ def is_row_number(node: Node, *, start: int | None = None) -> bool:
     return begin is not None and _length_plus(end) == begin and start in {None, begin}
 
 
-def repeat(node: Node, inputs: Sequence[Span]) -> Span:
+def repeat(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`repeat(value, pl.len())` is a constant column; any other length is not the table's."""
     if tree.children(node)[1] != "Len":
         return resize(node, inputs)
     return union([ROW, inputs[0]])
 
 
-def gather(node: Node, inputs: Sequence[Span]) -> Span:
+def gather(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`get(0)` is the first row; any other position may lie ahead."""
     scalar = tree.body(node)["returns_scalar"]
     position = tree.integer(tree.children(node)[1])
@@ -196,7 +196,7 @@ def gather(node: Node, inputs: Sequence[Span]) -> Span:
     return unbounded(inputs, Shape.SCALAR if scalar else Shape.COLUMN if aligned else Shape.OTHER)
 
 
-def cut_rows(node: Node, inputs: Sequence[Span]) -> Span:
+def cut_rows(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`head(1)` is the first row, `head(pl.len())` all; any other slice has a length of its own."""
     offset, length = tree.children(node)[1:]
     if tree.integer(offset) == 0 and tree.integer(length) == 1:
@@ -206,7 +206,7 @@ def cut_rows(node: Node, inputs: Sequence[Span]) -> Span:
     return resize(node, inputs)
 
 
-def parse_time(node: Node, inputs: Sequence[Span]) -> Span:
+def parse_time(node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row by row; without a format, the first value that is there decides on one."""
     _, settings = tree.options(node)
     if settings["format"] is not None:
@@ -214,7 +214,7 @@ def parse_time(node: Node, inputs: Sequence[Span]) -> Span:
     return window(union(inputs), -inf, 0)
 
 
-def physical(node: Node, inputs: Sequence[Span]) -> Span:
+def physical(node: Node, inputs: Sequence[Interval]) -> Interval:
     """Row by row, but the codes of categories depend on what the process has seen before."""
     makes_codes = any(_makes_categories(part) for part in tree.walk(node))
     return whole(node, inputs) if makes_codes else union(inputs)
@@ -230,7 +230,7 @@ _MAKES_LISTS = frozenset(
 )
 
 
-def _is_constant(node: Node, inputs: Sequence[Span], position: int) -> bool:
+def _is_constant(node: Node, inputs: Sequence[Interval], position: int) -> bool:
     """Say whether an input is literal; a literal series of one value counts as well."""
     return inputs[position].is_constant or tree.kind(tree.children(node)[position]) == "Literal"
 

@@ -17,8 +17,8 @@ from rangebar_enrich.reach.interval import (
     OPAQUE,
     ROW,
     SERIES,
+    Interval,
     Shape,
-    Span,
     unbounded,
     union,
     window,
@@ -29,7 +29,7 @@ _REDUCING = frozenset({rules.reduction, rules.first, rules.last})
 _RESIZING = frozenset({rules.resize, rules.int_range, rules.repeat, rules.gather, rules.cut_rows})
 
 
-class Intervals:
+class Spans:
     """Derives spans, and remembers them per node for whoever explains the result.
 
     Args:
@@ -37,23 +37,23 @@ class Intervals:
         schema: Dtypes of the columns, as far as they are known.
     """
 
-    def __init__(self, known: Mapping[str, Span], schema: Mapping[str, pl.DataType]) -> None:
+    def __init__(self, known: Mapping[str, Interval], schema: Mapping[str, pl.DataType]) -> None:
         self._known = known
         self._schema = schema
-        self._fields: list[Span] = []
-        self.spans: dict[int, Span] = {}
+        self._fields: list[Interval] = []
+        self.by_node: dict[int, Interval] = {}
 
-    def span(self, node: Node) -> Span:
+    def span(self, node: Node) -> Interval:
         """Return the span of `node`; opaque for a form that is not known."""
         try:
             result = self._derive(node)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration):
             # NOTE: another Polars may lay an operator out differently; that is not known, and no error.
             result = OPAQUE
-        self.spans[id(node)] = result
+        self.by_node[id(node)] = result
         return result
 
-    def _derive(self, node: Node) -> Span:
+    def _derive(self, node: Node) -> Interval:
         name = tree.operator(node)
         if name in LEAVES:
             return self._leaf(name, node)
@@ -69,7 +69,7 @@ class Intervals:
             return _constant(name, inputs)
         return rule(node, inputs) if rule is not None else self._rolling_by(node, inputs)
 
-    def _leaf(self, name: str, node: Node) -> Span:
+    def _leaf(self, name: str, node: Node) -> Interval:
         if name == "Literal":
             return _literal(node)
         if name == "Column":
@@ -80,7 +80,7 @@ class Intervals:
             return self._fields[-1]
         return ROW
 
-    def _scope(self, name: str, node: Node) -> Span:
+    def _scope(self, name: str, node: Node) -> Interval:
         if name == "Over":
             return self._over(node)
         if name == "Rolling":
@@ -91,7 +91,7 @@ class Intervals:
             return self._cumulative(node)
         return self._struct(node) if name.startswith("StructEval") else self._elements(node)
 
-    def _over(self, node: Node) -> Span:
+    def _over(self, node: Node) -> Interval:
         """Groups: an earlier row of the group may be any earlier row, a later one any later one."""
         spec = tree.body(node)
         inner = self.span(spec["function"])
@@ -103,10 +103,10 @@ class Intervals:
             return unbounded([inner, *keys], Shape.COLUMN)
         shape = Shape.UNKNOWN if inner.shape in {Shape.OTHER, Shape.UNKNOWN} else Shape.COLUMN
         low, high = (-inf if inner.low < 0 else 0), (inf if inner.high > 0 else 0)
-        grouped = Span(low, high, shape, times=inner.times | order)
+        grouped = Interval(low, high, shape, times=inner.times | order)
         return union([grouped, *(key._replace(shape=shape) for key in keys if not key.is_constant)])
 
-    def _order(self, order_by: Sequence[object] | None, inner: Span) -> frozenset[str] | None:
+    def _order(self, order_by: Sequence[object] | None, inner: Interval) -> frozenset[str] | None:
         """Return the clock of `order_by`, or `None` where a group's order may not be the rows'."""
         if order_by is None or (inner.low == inner.high == 0 and inner.shape is Shape.COLUMN):
             return frozenset()
@@ -114,7 +114,7 @@ class Intervals:
         self.span(key)  # type: ignore[arg-type]
         return None if options["descending"] else clock(key, self._schema)  # type: ignore[index, arg-type]
 
-    def _rolling(self, node: Node) -> Span:
+    def _rolling(self, node: Node) -> Interval:
         """Windows over time: whatever the function does, it sees the rows of its window only."""
         spec = tree.body(node)
         ticks = clock(spec["index_column"], self._schema)
@@ -128,7 +128,7 @@ class Intervals:
         result = window(union(read if ticks else read[:1]), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks, shape=Shape.COLUMN)
 
-    def _rolling_by(self, node: Node, inputs: Sequence[Span]) -> Span:
+    def _rolling_by(self, node: Node, inputs: Sequence[Interval]) -> Interval:
         ticks = clock(tree.children(node)[1], self._schema)
         if ticks is None or any(span.mirrored for span in inputs):
             return unbounded(inputs, Shape.COLUMN)
@@ -139,7 +139,7 @@ class Intervals:
         result = window(union(values), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks)
 
-    def _sort_by(self, node: Node) -> Span:
+    def _sort_by(self, node: Node) -> Interval:
         """Sorting by a strictly increasing time changes nothing."""
         spec = tree.body(node)
         inputs = [self.span(child) for child in tree.children(node)]
@@ -152,7 +152,7 @@ class Intervals:
             )
         return inputs[0]._replace(times=inputs[0].times | ticks)
 
-    def _cumulative(self, node: Node) -> Span:
+    def _cumulative(self, node: Node) -> Interval:
         """`cumulative_eval`: whatever the evaluation does, it sees the rows so far only."""
         spec = tree.body(node)
         outer = self.span(spec["expr"])
@@ -161,13 +161,13 @@ class Intervals:
             return OPAQUE
         return window(outer, -inf, 0)
 
-    def _elements(self, node: Node) -> Span:
+    def _elements(self, node: Node) -> Interval:
         """`list.eval`: whatever the evaluation does, it sees the elements of its row only."""
         spec = tree.body(node)
         outer = self.span(spec["expr"])
         return OPAQUE if self._read(spec["evaluation"]).opaque else outer
 
-    def _struct(self, node: Node) -> Span:
+    def _struct(self, node: Node) -> Interval:
         """`struct.with_fields`: a field is a column of the struct."""
         spec = tree.body(node)
         outer = self.span(spec["expr"])
@@ -178,7 +178,7 @@ class Intervals:
             self._fields.pop()
         return OPAQUE if any(part.opaque for part in parts) else union(parts)
 
-    def _read(self, function: Node) -> Span:
+    def _read(self, function: Node) -> Interval:
         """Return what the columns in a scope are made from, whatever the scope does to them."""
         if self.span(function).opaque or any(map(_is_random, tree.walk(function))):
             return OPAQUE
@@ -191,14 +191,14 @@ class Intervals:
         return union([ROW, *(span._replace(shape=Shape.COLUMN) for span in spans)])
 
 
-def _stays_in_row(mapping: str, inner: Span) -> bool:
+def _stays_in_row(mapping: str, inner: Interval) -> bool:
     """Say whether a group's result goes back to the rows that it was made for."""
     if mapping == "Join":
         return inner.shape in {Shape.SCALAR, Shape.CONSTANT}
     return mapping == "GroupsToRows"
 
 
-def _constant(name: str, inputs: Sequence[Span]) -> Span:
+def _constant(name: str, inputs: Sequence[Interval]) -> Interval:
     """Everything below is literal, so no row is read."""
     if _is_random_name(name):
         return OPAQUE
@@ -209,12 +209,12 @@ def _constant(name: str, inputs: Sequence[Span]) -> Span:
     return CONSTANT if single else SERIES
 
 
-def _literal(node: Node) -> Span:
+def _literal(node: Node) -> Interval:
     literal = tree.body(node)
     if tree.kind(literal) in {"Dyn", "Scalar"}:
         return CONSTANT
     if tree.kind(literal) == "Series":
-        return Span(shape=Shape.SCALAR) if _height(node) == 1 else SERIES
+        return Interval(shape=Shape.SCALAR) if _height(node) == 1 else SERIES
     return OPAQUE
 
 

@@ -156,7 +156,7 @@ LEAVES = frozenset({"Column", "Element", "Field", "Literal", "Selector"})
 """What reads a column, a constant, or the scope that it stands in."""
 
 
-def _listed(families: dict[str, str]) -> list[str]:
+def _operators(families: dict[str, str]) -> list[str]:
     return [
         f"{family}.{name}".lstrip(".")
         for family, names in families.items()
@@ -164,16 +164,16 @@ def _listed(families: dict[str, str]) -> list[str]:
     ]
 
 
-ROLLING_BY = frozenset(_listed(_ROLLING_BY))
+ROLLING_BY = frozenset(_operators(_ROLLING_BY))
 """Operators with a window over time; their second input is the clock."""
 
 TABLE: dict[str, Rule] = {
-    **dict.fromkeys(_listed(_ROW_BY_ROW), rules.row_by_row),
-    **dict.fromkeys(_listed(_SO_FAR), rules.so_far),
-    **dict.fromkeys(_listed(_WHOLE), rules.whole),
-    **dict.fromkeys(_listed(_REDUCTION), rules.reduction),
-    **dict.fromkeys(_listed(_RESIZE), rules.resize),
-    **dict.fromkeys(_listed(_ROLLING), rules.rolling),
+    **dict.fromkeys(_operators(_ROW_BY_ROW), rules.row_by_row),
+    **dict.fromkeys(_operators(_SO_FAR), rules.so_far),
+    **dict.fromkeys(_operators(_WHOLE), rules.whole),
+    **dict.fromkeys(_operators(_REDUCTION), rules.reduction),
+    **dict.fromkeys(_operators(_RESIZE), rules.resize),
+    **dict.fromkeys(_operators(_ROLLING), rules.rolling),
     **_SPECIAL,
 }
 """Operator to rule, for every operator that needs only the spans of its inputs."""

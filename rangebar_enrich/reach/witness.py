@@ -58,7 +58,7 @@ def find_witnesses(
     found: dict[str, Witness] = {}
     for group in _groups(suspects):
         columns = _columns(group, schema)
-        search = _Search(group, columns)
+        search = _Hunt(group, columns)
         search.run(STYLES)
         found.update(search.found)
     for name in suspects.keys() - found.keys():
@@ -70,7 +70,7 @@ def _search_alone(suspect: Suspect, schema: Mapping[str, pl.DataType]) -> dict[s
     """Try more tables, with values near the suspect's own numbers and, if none fits, of other dtypes."""
     levels = [frames.at_level(level) for level in _levels(suspect.node) * 3]
     for fallback in _FALLBACKS:
-        search = _Search([suspect], _columns([suspect], schema, fallback))
+        search = _Hunt([suspect], _columns([suspect], schema, fallback))
         search.run([*levels, *STYLES], first_seed=len(STYLES))
         if search.computed:
             return search.found
@@ -100,7 +100,7 @@ def _columns(
     return {name: schema.get(name) or guessed.get(name) or fallback for name in sorted(read)}
 
 
-class _Search:
+class _Hunt:
     """One batch of suspects on tables of the same columns."""
 
     def __init__(self, suspects: list[Suspect], columns: Mapping[str, pl.DataType]) -> None:

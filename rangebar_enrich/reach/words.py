@@ -9,7 +9,7 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.clock import looks_back
-from rangebar_enrich.reach.interval import Shape, Span
+from rangebar_enrich.reach.interval import Interval, Shape
 from rangebar_enrich.reach.table import ROLLING_BY, is_known
 
 _COUNTING = {
@@ -18,7 +18,6 @@ _COUNTING = {
     "Function.Shift": "shift",
     "Function.ShiftAndFill": "shift",
 }
-__all__ = ["ahead", "blind", "hint", "looking_ahead", "show", "unseen"]
 
 _HINTS = {
     "Agg.Count": "`.cum_count()` counts so far, `pl.int_range(pl.len())` is the row number",
@@ -85,7 +84,7 @@ _HINTS = {
 }  # fmt: skip
 
 
-def looking_ahead(node: Node, spans: Mapping[int, Span]) -> Node:
+def looking_ahead(node: Node, spans: Mapping[int, Interval]) -> Node:
     """Return the smallest part that looks ahead while its own parts do not."""
     # NOTE: what a function reads inside a scope says nothing of the scope: a mean in a window is one.
     parts = [] if tree.kind(node) == "Rolling" else tree.children(node)
@@ -96,7 +95,7 @@ def looking_ahead(node: Node, spans: Mapping[int, Span]) -> Node:
     return node
 
 
-def unseen(node: Node, spans: Mapping[int, Span]) -> Node:
+def unseen(node: Node, spans: Mapping[int, Interval]) -> Node:
     """Return the smallest part that can't be seen into."""
     for part in tree.children(node):
         if _span(part, spans).opaque:
@@ -126,7 +125,7 @@ def _earlier(node: Node) -> str:
     return f"`.{method}({-count})` reads {bars}; a negative count reads a later one"
 
 
-def ahead(node: Node, span: Span) -> str:
+def ahead(node: Node, span: Interval) -> str:
     """Say how an operator looks ahead."""
     text = f"`{show(node)}`"
     if span.shape is Shape.SERIES or tree.kind(node) == "Literal":
@@ -160,6 +159,6 @@ def blind(node: Node) -> str:
     return f"`{show(node)}`: this form of {name} is not known"
 
 
-def _span(node: Node, spans: Mapping[int, Span]) -> Span:
+def _span(node: Node, spans: Mapping[int, Interval]) -> Interval:
     # A part of a scope that was not derived by itself is judged with the scope.
-    return spans.get(id(node), Span())
+    return spans.get(id(node), Interval())

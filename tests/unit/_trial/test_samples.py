@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rangebar_enrich._trial.futures import MODES, replace_future
+from rangebar_enrich._trial.futures import FUTURES, replace_future
 from rangebar_enrich._trial.samples import Recipe, make_samples
 from rangebar_enrich.conformance.layout import builder_layout, clocks_of
 
@@ -71,7 +71,7 @@ def test_samples_repeat_for_a_seed(samples):
     assert not any(a.bars.equals(b.bars) for a, b in zip(samples, other, strict=True))
 
 
-@given(cut=st.integers(1, 63), which=st.integers(0, 8), mode=st.sampled_from(MODES))
+@given(cut=st.integers(1, 63), which=st.integers(0, 8), mode=st.sampled_from(FUTURES))
 def test_replaced_future_keeps_the_past_and_the_clocks(samples, cut, which, mode):
     bars = samples[which].bars
     changed = replace_future(bars, cut, np.random.default_rng(cut), mode, RECIPE.clocks)

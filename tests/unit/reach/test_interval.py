@@ -5,10 +5,21 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rangebar_enrich.reach.interval import CONSTANT, ROW, SERIES, Shape, Span, mirror, union, window
+from rangebar_enrich.reach.interval import (
+    CONSTANT,
+    ROW,
+    SERIES,
+    Interval,
+    Shape,
+    mirror,
+    union,
+    window,
+)
 
 OFFSETS = st.integers(-50, 50) | st.sampled_from([-inf, inf])
-SPANS = st.builds(lambda one, other: Span(min(one, other), max(one, other)), OFFSETS, OFFSETS)
+INTERVALS = st.builds(
+    lambda one, other: Interval(min(one, other), max(one, other)), OFFSETS, OFFSETS
+)
 
 
 def test_window_reads_that_a_row_exists():
@@ -18,20 +29,20 @@ def test_window_reads_that_a_row_exists():
     assert (back_and_there.past, back_and_there.future) == (1, 0)
 
 
-@given(SPANS, st.integers(0, 20), st.integers(0, 20))
+@given(INTERVALS, st.integers(0, 20), st.integers(0, 20))
 def test_window_never_shrinks(span, before, after):
     wide = window(span, -before, after)
     assert wide.low <= min(span.low, 0)
     assert wide.high >= max(span.high, 0)
 
 
-@given(SPANS, st.integers(-20, 20))
+@given(INTERVALS, st.integers(-20, 20))
 def test_mirror_turns_a_shift_around(span, rows):
     turned = mirror(window(mirror(span), rows, rows))
     assert turned == window(span, -rows, -rows)
 
 
-@given(st.lists(SPANS, min_size=1))
+@given(st.lists(INTERVALS, min_size=1))
 def test_union_holds_each_part(spans):
     whole = union(spans)
     assert whole.low == min(span.low for span in spans)
