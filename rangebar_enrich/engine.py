@@ -22,7 +22,7 @@ from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich._bars.series import SeriesKey, check_order, checked_threshold, split_series
-from rangebar_enrich._plan.planner import Engine, Layout, Planner
+from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich._provider.discovery import Discovery, discover
 from rangebar_enrich._run.enrichment import enrich_source
@@ -30,6 +30,7 @@ from rangebar_enrich._run.events import Reporter, outcomes_of
 from rangebar_enrich._run.inputs import Source, match_history
 from rangebar_enrich._run.lazy import LazyBars
 from rangebar_enrich._run.result import EnrichmentResult
+from rangebar_enrich._run.settings import Engine, Settings, chosen_engine
 from rangebar_enrich._stream.batches import BatchWalk
 from rangebar_enrich._stream.explanation import explain_plan, fixed_by
 from rangebar_enrich._stream.live import LiveEnricher
@@ -69,17 +70,17 @@ class Enricher:
             raise ValueError(msg)
         discovery = discover() if providers is None else None
         given = discovery.providers if discovery else _as_sequence(providers)
-        declarations, self._rejections = declare_all(given)
-        for rejection in self._rejections:
+        declarations, rejections = declare_all(given)
+        for rejection in rejections:
             logger.error("provider left out: %s", cause(rejection.error))
         if discovery:
-            self._rejections.extend(discovery.rejected)
-        self._raises = on_error == "raise"
-        if self._raises and self._rejections:
-            raise self._rejections[0].error
-        self._planner = Planner(declarations, engine=engine)
-        self._reporter = Reporter(declarations, self._rejections)
-        self._suspects: set[str] = set()
+            rejections.extend(discovery.rejected)
+        raises = on_error == "raise"
+        if raises and rejections:
+            raise rejections[0].error
+        self._planner = Planner(declarations)
+        self._settings = Settings(self._planner, rejections, raises, *chosen_engine(engine))
+        self._reporter = Reporter(self._settings)
 
     @property
     def declarations(self) -> tuple[Declaration, ...]:
@@ -121,7 +122,7 @@ class Enricher:
         key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
         held = Held.of(plan, layout)
-        return explain_plan(plan, key, held, self._planner, self._rejections)
+        return explain_plan(plan, key, held, self._settings)
 
     def not_continued(
         self,
@@ -158,7 +159,7 @@ class Enricher:
     @property
     def is_empty(self) -> bool:
         """Whether there is no provider at all, not even one that was left out."""
-        return not self._planner.declarations and not self._rejections
+        return not self._planner.declarations and not self._settings.rejections
 
     def lazy(
         self,
@@ -196,7 +197,7 @@ class Enricher:
         plan = self._planner.plan(tuple(lazy.context.columns.items()), symbol, threshold)
         for name, error in plan.failures.items():
             logger.error("provider '%s' failed: %s", name, cause(error))
-            if self._raises:
+            if self._settings.raises:
                 raise error
         return lazy.with_features(self._planner.declarations, plan)
 
@@ -241,11 +242,11 @@ class Enricher:
             )
             increases = increases and above
         source = Source(table, split, self._planner.own & table.columns.keys(), earlier, increases)
-        enriched = enrich_source(source, self._planner, self._suspects)
-        outcomes = outcomes_of(self._planner.declarations, self._rejections, enriched.runs)
+        enriched = enrich_source(source, self._settings)
+        outcomes = outcomes_of(self._settings, enriched.runs)
         self._reporter.log(outcomes)
         self._reporter.announce(split.keys, enriched.runs, outcomes, table.height)
-        if self._raises:
+        if self._settings.raises:
             for run in enriched.runs:
                 run.raise_first()
         return EnrichmentResult(table, enriched.features(outcomes), outcomes)
@@ -274,9 +275,7 @@ class Enricher:
             BarsError: The history breaks a rule.
         """
         key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps), ouroboros_mode)
-        live = LiveEnricher(
-            self._planner, self._rejections, key, raises=self._raises, suspects=self._suspects
-        )
+        live = LiveEnricher(self._settings, key)
         if history is not None:
             live.absorb(history, is_complete=history_is_complete)
         return live
@@ -315,12 +314,9 @@ class Enricher:
             raise ValueError(msg)
         return BatchWalk(
             read_batches(source, rows),
-            self._planner,
-            self._rejections,
+            self._settings,
             symbol=symbol,
             threshold_decimal_bps=checked_threshold(threshold_decimal_bps),
-            raises=self._raises,
-            suspects=self._suspects,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Literal
 
 import polars as pl
 
@@ -19,37 +18,14 @@ Layout = tuple[tuple[str, pl.DataType], ...]
 """Names and dtypes of the columns that providers may read, in the order of the table."""
 
 
-Engine = Literal["in-memory", "streaming"]
-
-
-def chosen_engine(engine: Literal["auto"] | Engine) -> tuple[Engine, str]:
-    """Return the engine of Polars to run eager bars on, and why.
-
-    Raises:
-        ValueError: It is none of those.
-    """
-    if engine == "auto":
-        # NOTE: measured at 100 to 5M bars: streaming took longer at every size, falls back for
-        # Python functions, and sums in another order, so that results differ in the last bits.
-        return "in-memory", "chosen: faster at every size measured, and the same bits in any chunks"
-    if engine not in {"in-memory", "streaming"}:
-        msg = f"'engine' is {engine!r}; expected 'auto', 'in-memory' or 'streaming'."
-        raise ValueError(msg)
-    return engine, "asked for"
-
-
 class Planner:
     """Compiles providers for bars of any layout; safe to share between threads.
 
     Args:
         declarations: The providers, in output order.
-        engine: Which engine of Polars runs the plans; `"auto"` chooses.
     """
 
-    def __init__(
-        self, declarations: Sequence[Declaration], *, engine: Literal["auto"] | Engine = "auto"
-    ) -> None:
-        self.engine, self.why_engine = chosen_engine(engine)
+    def __init__(self, declarations: Sequence[Declaration]) -> None:
         self.declarations = tuple(declarations)
         self.columns = tuple(column for made in declarations for column in made.columns)
         self.own = frozenset(self.columns)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rangebar_enrich._bars.series import SeriesKey, distinct
 from rangebar_enrich._provider.declaration import Declaration, Rejection, cause
 from rangebar_enrich._run.result import ProviderOutcome, Status
+from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
@@ -15,14 +16,10 @@ from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 logger = logging.getLogger(__name__)
 
 
-def outcomes_of(
-    declarations: Sequence[Declaration],
-    rejections: Sequence[Rejection],
-    runs: Sequence[SeriesRun],
-) -> tuple[ProviderOutcome, ...]:
+def outcomes_of(settings: Settings, runs: Sequence[SeriesRun]) -> tuple[ProviderOutcome, ...]:
     """Return one outcome for each provider, those left out last."""
-    made = [_outcome(declaration, runs) for declaration in declarations]
-    return (*made, *(_left_out(rejection) for rejection in rejections))
+    made = [_outcome(declaration, runs) for declaration in settings.declarations]
+    return (*made, *(_left_out(rejection) for rejection in settings.rejections))
 
 
 def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
@@ -55,15 +52,12 @@ class Reporter:
     """Logs and announces the failures of runs.
 
     Args:
-        declarations: The providers.
-        rejections: Those left out.
+        settings: The providers, and those left out.
     """
 
-    def __init__(
-        self, declarations: Sequence[Declaration], rejections: Sequence[Rejection]
-    ) -> None:
-        self._versions: dict[str, str | None] = {made.name: made.version for made in declarations}
-        self._rejections = rejections
+    def __init__(self, settings: Settings) -> None:
+        self._versions = {made.name: made.version for made in settings.declarations}
+        self._rejections = settings.rejections
 
     def log(self, outcomes: Sequence[ProviderOutcome]) -> None:
         """Log each failure once; providers left out were logged when they were."""

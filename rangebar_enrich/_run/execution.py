@@ -19,10 +19,10 @@ from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SYMBOL, THRESHOLD
 from rangebar_enrich._bars.series import time_column
 from rangebar_enrich._plan.compile import CompiledProvider
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep
-from rangebar_enrich._plan.planner import Engine
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
 from rangebar_enrich._run.inputs import Source
+from rangebar_enrich._run.settings import Engine, Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich.errors import ProviderError, RunError
 
@@ -48,25 +48,15 @@ class Execution:
     Args:
         source: The bars.
         runs: One for each series, with its plan.
-        declarations: All providers, in output order.
-        suspects: Providers that failed at run time before; they run apart. Added to here.
-        engine: The engine of Polars.
+        settings: The providers, whom to run apart, and the engine of Polars.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        runs: Sequence[SeriesRun],
-        declarations: Sequence[Declaration],
-        suspects: set[str],
-        *,
-        engine: Engine = "in-memory",
-    ) -> None:
+    def __init__(self, source: Source, runs: Sequence[SeriesRun], settings: Settings) -> None:
         self._source = source
         self._runs = runs
-        self._declarations = {made.name: made for made in declarations}
-        self._suspects = suspects
-        self._engine = engine
+        self._declarations = {made.name: made for made in settings.declarations}
+        self._suspects = settings.suspects
+        self._engine = settings.engine
         self._legacy: list[LegacyBars] | None = None
         self._whole: dict[str, pl.Series] = {}
 

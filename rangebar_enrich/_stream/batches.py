@@ -18,12 +18,12 @@ from rangebar_enrich._bars.series import (
     times_of,
 )
 from rangebar_enrich._plan.plan import Plan
-from rangebar_enrich._plan.planner import Layout, Planner
-from rangebar_enrich._provider.declaration import Rejection
+from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._run.events import Reporter, outcomes_of
 from rangebar_enrich._run.inputs import slices
 from rangebar_enrich._run.outputs import feature_arrays, feature_columns, no_arrays
 from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
+from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich._stream.stream import Carried, Carrier, Increment
 from rangebar_enrich.errors import BarOrderError
@@ -63,34 +63,27 @@ class BatchWalk(Iterator[pa.Table]):
 
     Args:
         tables: The bars, in tables of one schema.
-        planner: The providers.
-        rejections: Those left out.
+        settings: The providers, and how to run them.
         symbol: Symbol of all bars, or `None`.
         threshold_decimal_bps: Threshold of all bars, or `None`.
-        raises: Whether a failure raises.
-        suspects: Providers that failed at run time before; shared with other runs.
     """
 
     def __init__(
         self,
         tables: Iterator[pa.Table],
-        planner: Planner,
-        rejections: Sequence[Rejection],
+        settings: Settings,
         *,
         symbol: str | None,
         threshold_decimal_bps: int | None,
-        raises: bool,
-        suspects: set[str],
     ) -> None:
-        self._tables, self._planner, self._rejections = tables, planner, rejections
+        self._tables, self._settings, self._planner = tables, settings, settings.planner
         self._symbol, self._threshold = symbol, threshold_decimal_bps
-        self._raises, self._suspects = raises, suspects
-        self._reporter = Reporter(planner.declarations, rejections)
+        self._reporter = Reporter(settings)
         self._told: dict[str, str | None] = {}
         self._layout: Layout | None = None
         self._carriers: dict[int, tuple[Plan, Carrier]] = {}
         self._series: dict[SeriesKey, _Series] = {}
-        outcomes = outcomes_of(planner.declarations, rejections, [])
+        outcomes = outcomes_of(settings, [])
         self._tallies = [_Tally(one) for one in outcomes]
         self._batches = 0
         self.rows = 0
@@ -113,10 +106,10 @@ class BatchWalk(Iterator[pa.Table]):
         except BarOrderError as error:
             msg = f"In the batch from row {self.rows} on: {error}"
             raise BarOrderError(msg) from error
-        outcomes = outcomes_of(self._planner.declarations, self._rejections, runs)
+        outcomes = outcomes_of(self._settings, runs)
         self._reporter.log_news(outcomes, self._told)
         self._reporter.announce(split.keys, runs, outcomes, bars.height)
-        if self._raises:
+        if self._settings.raises:
             for run in runs:
                 run.raise_first()
         self._count(outcomes, split, bars.height)
@@ -160,7 +153,7 @@ class BatchWalk(Iterator[pa.Table]):
             layout = self._layout or ()
             plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
             if id(plan) not in self._carriers:
-                made = Carrier(self._planner, layout, plan, self._suspects)
+                made = Carrier(self._settings, layout, plan)
                 self._carriers[id(plan)] = plan, made
             carrier = self._carriers[id(plan)][1]
             self._series[key] = _Series(carrier, carrier.start())

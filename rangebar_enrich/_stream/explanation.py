@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._expr.common import WORTH_FROM_ROWS
 from rangebar_enrich._plan.compile import CompiledProvider
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
-from rangebar_enrich._plan.planner import Planner
-from rangebar_enrich._provider.declaration import Rejection, cause
+from rangebar_enrich._provider.declaration import cause
+from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._stream.recursive import Held
 
 
-def explain_plan(
-    plan: Plan,
-    key: SeriesKey,
-    held: Held,
-    planner: Planner,
-    rejections: Sequence[Rejection],
-) -> str:
+def explain_plan(plan: Plan, key: SeriesKey, held: Held, settings: Settings) -> str:
     """Return a plan as text: stages in order, reach of each feature, shared parts, failures."""
-    count, features = len(planner.declarations), len(planner.columns)
+    count, features = len(settings.declarations), len(settings.planner.columns)
     lines = [f"Plan for {key}: {count} provider(s), {features} feature(s)"]
-    lines.append(f"Engine: {planner.engine} ({planner.why_engine})")
+    lines.append(f"Engine: {settings.engine} ({settings.why_engine})")
     for number, step in enumerate(plan.steps, 1):
         if isinstance(step, NativeStep):
             lines += _native_step(number, step)
@@ -32,7 +26,7 @@ def explain_plan(
             lines += _legacy_step(number, step)
     for name, error in plan.failures.items():
         lines.append(f"Failed: {name}: {cause(error)}")
-    lines.extend(f"Left out: {one.name}: {cause(one.error)}" for one in rejections)
+    lines.extend(f"Left out: {one.name}: {cause(one.error)}" for one in settings.rejections)
     lines += _history(plan, held)
     return "\n".join(lines)
 

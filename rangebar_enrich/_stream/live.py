@@ -22,11 +22,11 @@ from rangebar_enrich._bars.series import (
     time_column,
     times_of,
 )
-from rangebar_enrich._plan.planner import Layout, Planner
-from rangebar_enrich._provider.declaration import Rejection
+from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._run.events import Reporter, outcomes_of
 from rangebar_enrich._run.outputs import feature_arrays, feature_columns, no_arrays
 from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
+from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich._stream.snapshot import Snapshot, read_snapshot
 from rangebar_enrich._stream.stream import Carried, Carrier, Increment
@@ -70,18 +70,9 @@ class LiveEnricher:
         outcomes: What became of each provider in the last push.
     """
 
-    def __init__(
-        self,
-        planner: Planner,
-        rejections: Sequence[Rejection],
-        key: SeriesKey,
-        *,
-        raises: bool,
-        suspects: set[str],
-    ) -> None:
-        self._planner, self._rejections = planner, rejections
-        self._reporter = Reporter(planner.declarations, rejections)
-        self._raises, self._suspects = raises, suspects
+    def __init__(self, settings: Settings, key: SeriesKey) -> None:
+        self._settings, self._planner = settings, settings.planner
+        self._reporter = Reporter(settings)
         self._carrier: Carrier | None = None
         self._given, self._place = key, _Place(key)
         self._told: dict[str, str | None] = {}
@@ -131,20 +122,20 @@ class LiveEnricher:
         # NOTE: outside the lock, since a callback may well ask for a snapshot.
         if run is not None:
             self._reporter.announce([run.key], [run], outcomes, table.height)
-        if run is not None and self._raises:
+        if run is not None and self._settings.raises:
             run.raise_first()
         return self._result(table, run, outcomes, before)
 
     def _outcomes_of(self, run: SeriesRun | None) -> tuple[ProviderOutcome, ...]:
         runs = [] if run is None else [run]
-        return outcomes_of(self._planner.declarations, self._rejections, runs)
+        return outcomes_of(self._settings, runs)
 
     def _push(self, table: BarTable) -> SeriesRun:
         place, frame, times = self._accept(table, self._place)
         place, gap = _joined(place, time_column(table), frame, times)
         carrier, carried = self._ready(place)
         [(run, after)] = carrier.advance([Increment(place.key, carried, frame)])
-        if not (self._raises and run.failures):
+        if not (self._settings.raises and run.failures):
             self._carrier, self._place = carrier, replace(place, carried=after)
             if gap:
                 logger.warning("gap in %s: %s", place.key, gap)
@@ -196,7 +187,7 @@ class LiveEnricher:
 
     def _make_carrier(self, key: SeriesKey, layout: Layout) -> Carrier:
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        return Carrier(self._planner, layout, plan, self._suspects)
+        return Carrier(self._settings, layout, plan)
 
     def _result(
         self,

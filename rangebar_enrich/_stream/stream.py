@@ -22,6 +22,7 @@ from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
 from rangebar_enrich._recursion import Continuation, State
 from rangebar_enrich._run.execution import Execution
 from rangebar_enrich._run.inputs import History, Source
+from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich._stream.recursive import Held
 from rangebar_enrich.errors import (
@@ -71,19 +72,19 @@ class Carrier:
     """Continues all providers over series that share one plan, increment by increment.
 
     Args:
-        planner: The providers.
+        settings: The providers, and how to run them.
         layout: Columns that they may read; the same in every increment.
         plan: What they do with them.
-        suspects: Providers that failed at run time before; shared with other runs.
     """
 
-    def __init__(self, planner: Planner, layout: Layout, plan: Plan, suspects: set[str]) -> None:
-        self._plan, self._suspects = plan, suspects
-        self._declarations = {made.name: made for made in planner.declarations}
+    def __init__(self, settings: Settings, layout: Layout, plan: Plan) -> None:
+        self._plan = plan
+        self._declarations = {made.name: made for made in settings.declarations}
         self._held = Held.of(plan, layout)
         finite = plan.fixed_by.keys() - self._held.continuations.keys()
         counts = {name: count for name in finite if (count := plan.fixed_by[name]) is not None}
-        self._finite = Planner([made for made in planner.declarations if made.name in counts])
+        self._finite = Planner([made for made in settings.declarations if made.name in counts])
+        self._settings = replace(settings, planner=self._finite)
         self.context_rows = max(counts.values(), default=0)
         self._extra = self._held_columns_read()
         self._layout: Layout = (*layout, *((name, pl.Float64()) for name in self._extra))
@@ -231,7 +232,7 @@ class Carrier:
             times_increase=False,
         )
         parts = [SeriesRun(key, self._finite.plan(self._layout, *key[:2])) for key in keys]
-        execution = Execution(source, parts, self._finite.declarations, self._suspects)
+        execution = Execution(source, parts, self._settings)
         execution.run()
         for made in self._finite.declarations:
             for column in made.columns:

@@ -9,6 +9,7 @@ from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import declare_all
+from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._stream.stream import Carrier, Increment
 from rangebar_enrich.errors import HistoryError
 
@@ -19,7 +20,7 @@ KEYS = [SeriesKey(name, 50) for name in "ABC"]
 
 def _carrier(*providers):
     planner = Planner(declare_all(providers)[0])
-    return Carrier(planner, LAYOUT, planner.plan(LAYOUT, "A", 50), set())
+    return Carrier(Settings(planner), LAYOUT, planner.plan(LAYOUT, "A", 50))
 
 
 @pytest.fixture
