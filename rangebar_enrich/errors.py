@@ -80,15 +80,18 @@ class ProviderError(RangebarEnrichError, RuntimeError):
 
     Attributes:
         provider: The provider's name, or `None` where it has none.
+        faults: What is wrong one by one, where it breaks the contract's form.
     """
 
     provider: str | None = None
+    faults: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, provider: str | None, text: str) -> Self:
+    def of(cls, provider: str | None, text: str, faults: Sequence[Any] = ()) -> Self:
         """Build the error for `provider`; the constructor stays one string, so it pickles."""
         error = cls(text)
         error.provider = provider
+        error.faults = tuple(faults)
         return error
 
 

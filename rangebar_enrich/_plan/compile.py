@@ -13,6 +13,7 @@ import polars as pl
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich.errors import CompileError, message
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import Reach
@@ -98,7 +99,7 @@ def compile_provider(
     """
     reads = frozenset(name for expr in exprs.values() for name in expr.meta.root_names())
     known = {**context.columns, **dict.fromkeys(others, pl.Float64())}
-    refuse(declaration, _column_faults(exprs, known, declaration))
+    refuse(declaration, column_faults(exprs, known, declaration))
     refuse(declaration, _dtype_faults(exprs, known))
     return CompiledProvider(declaration, exprs, reads)
 
@@ -110,15 +111,19 @@ def check_requires(declaration: Declaration, known: Collection[str]) -> None:
         CompileError: A required column is neither in the bars nor made by another provider.
     """
     absent = [name for name in declaration.requires or () if name not in known]
-    faults = [f"'requires': column '{name}' is not there and nobody makes it" for name in absent]
+    faults = [
+        Fault("columns", f"'requires': column '{name}' is not there and nobody makes it")
+        for name in absent
+    ]
     refuse(declaration, faults)
 
 
-def refuse(declaration: Declaration, faults: Sequence[str], hint: str | None = None) -> None:
+def refuse(declaration: Declaration, faults: Sequence[Fault]) -> None:
     """Raise one error for all faults of a provider, if there are any."""
     if faults:
         head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
-        raise CompileError.of(declaration.name, message(head, faults, hint))
+        text = message(head, [str(fault) for fault in faults])
+        raise CompileError.of(declaration.name, text, faults)
 
 
 def named_expressions(declaration: Declaration, context: BarContext) -> dict[str, pl.Expr]:
@@ -130,22 +135,38 @@ def named_expressions(declaration: Declaration, context: BarContext) -> dict[str
     Raises:
         CompileError: It raised, or what it gave is not one expression for each column.
     """
+    exprs, faults = read_expressions(declaration, context)
+    refuse(declaration, faults)
+    return exprs
+
+
+def read_expressions(
+    declaration: Declaration, context: BarContext
+) -> tuple[dict[str, pl.Expr], list[Fault]]:
+    """Ask a provider for its expressions, and match them with the declared columns.
+
+    Returns:
+        Those that can be told, in declared order, each with its column's name; and every fault.
+
+    Raises:
+        CompileError: It raised, or gave something else.
+    """
     try:
         made = declaration.provider.expressions(context)
         pairs = _pairs(made)
     except ISOLATED as error:
-        msg = f"Provider '{declaration.name}': expressions() raised {cause(error)}"
-        raise CompileError.of(declaration.name, msg) from error
+        fault = Fault("columns", f"expressions() raised {cause(error)}")
+        msg = f"Provider '{declaration.name}': {fault}"
+        raise CompileError.of(declaration.name, msg, [fault]) from error
     if pairs is None:
         got = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
-        refuse(
-            declaration,
-            [f"expressions() returned {got}, expected a list of pl.Expr or a mapping to them"],
-        )
+        text = f"expressions() returned {got}, expected a list of pl.Expr or a mapping to them"
+        refuse(declaration, [Fault("columns", text)])
     named, faults = _by_name(pairs or [])
-    refuse(declaration, faults + _name_faults(declaration, [name for name, _ in named]))
+    names = [name for name, _ in named]
     exprs = dict(named)
-    return {column: exprs[column] for column in declaration.columns}
+    sound = {column: exprs[column] for column in declaration.columns if names.count(column) == 1}
+    return sound, faults + _name_faults(declaration, names)
 
 
 def _pairs(made: Any) -> list[tuple[Any, Any]] | None:
@@ -157,7 +178,7 @@ def _pairs(made: Any) -> list[tuple[Any, Any]] | None:
     return [(None, expr) for expr in made]
 
 
-def _by_name(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[tuple[str, pl.Expr]], list[str]]:
+def _by_name(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[tuple[str, pl.Expr]], list[Fault]]:
     named: list[tuple[str, pl.Expr]] = []
     faults: list[str] = []
     for position, (column, expr) in enumerate(pairs):
@@ -174,26 +195,28 @@ def _by_name(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[tuple[str, pl.Expr]
                 named.append((name, expr.alias(name)))
             except pl.exceptions.PolarsError as error:
                 faults.append(f"{label}: has no name ({cause(error)}); end it with .alias()")
-    return named, faults
+    return named, [Fault("columns", fault) for fault in faults]
 
 
-def _name_faults(declaration: Declaration, names: Sequence[str]) -> list[str]:
+def _name_faults(declaration: Declaration, names: Sequence[str]) -> list[Fault]:
     declared = declaration.columns
     missing = [
         f"'{name}': declared, but no expression makes it" for name in declared if name not in names
     ]
     extra = sorted({name for name in names if name not in declared})
     doubled = sorted({name for name in names if name in declared and names.count(name) > 1})
-    return [
+    faults = [
         *missing,
         *(f"'{name}': made by an expression, but not declared" for name in extra),
         *(f"'{name}': made by {names.count(name)} expressions" for name in doubled),
     ]
+    return [Fault("columns", fault) for fault in faults]
 
 
-def _column_faults(
+def column_faults(
     exprs: Mapping[str, pl.Expr], known: Mapping[str, Any], declaration: Declaration
-) -> list[str]:
+) -> list[Fault]:
+    """Return a fault for each column that an expression reads and nobody has."""
     faults = []
     for column, expr in exprs.items():
         for name in sorted(set(expr.meta.root_names()) - known.keys()):
@@ -202,31 +225,34 @@ def _column_faults(
             else:
                 close = difflib.get_close_matches(name, known, n=1)
                 reason = f"did you mean '{close[0]}'?" if close else "it is not in the bars"
-            faults.append(f"'{column}': reads unknown column '{name}' ({reason})")
+            text = f"'{column}': reads unknown column '{name}' ({reason})"
+            faults.append(Fault("columns", text, column))
     return faults
 
 
-def _dtype_faults(exprs: Mapping[str, pl.Expr], known: Mapping[str, Any]) -> list[str]:
+def _dtype_faults(exprs: Mapping[str, pl.Expr], known: Mapping[str, Any]) -> list[Fault]:
     frame = pl.LazyFrame(schema=dict(known))
     try:
         schema = frame.with_columns(exprs.values()).collect_schema()
     except ISOLATED:
         return [fault for one in exprs.items() for fault in _schema_fault(frame, *one)]
-    return [
-        f"'{column}': has dtype {schema[column]}, expected a number or boolean"
-        for column in exprs
-        if not is_feature_dtype(schema[column])
-    ]
+    return [fault for column in exprs for fault in dtype_fault(column, schema[column])]
 
 
-def _schema_fault(frame: pl.LazyFrame, column: str, expr: pl.Expr) -> list[str]:
+def _schema_fault(frame: pl.LazyFrame, column: str, expr: pl.Expr) -> list[Fault]:
     try:
         dtype = frame.with_columns(expr).collect_schema()[column]
     except ISOLATED as error:
-        return [f"'{column}': {cause(error)}"]
+        return [Fault("columns", f"'{column}': {cause(error)}", column)]
+    return dtype_fault(column, dtype)
+
+
+def dtype_fault(column: str, dtype: pl.DataType) -> list[Fault]:
+    """Return the fault of a column that is no feature, or nothing."""
     if is_feature_dtype(dtype):
         return []
-    return [f"'{column}': has dtype {dtype}, expected a number or boolean"]
+    text = f"'{column}': has dtype {dtype}, expected a number or boolean"
+    return [Fault("dtypes", text, column)]
 
 
 def is_feature_dtype(dtype: pl.DataType) -> bool:

@@ -10,6 +10,7 @@ import polars as pl
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich._plan.compile import CompiledProvider, refuse
 from rangebar_enrich._provider.declaration import ISOLATED
+from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich.errors import LookAheadError, message
 from rangebar_enrich.reach import Reach, reaches_of
 
@@ -35,11 +36,16 @@ def prove(
     """
     reaches = reaches_of(compiled.exprs, known=known, schema=schema)
     declaration = compiled.declaration
-    lengths = (
-        _length_fault(column, expr, reaches[column], schema)
+    lengths = {
+        column: _length_fault(column, expr, reaches[column], schema)
         for column, expr in compiled.exprs.items()
-    )
-    refuse(declaration, [fault for fault in lengths if fault is not None])
+    }
+    faults = [
+        Fault("row_preserving", text, column)
+        for column, text in lengths.items()
+        if text is not None
+    ]
+    refuse(declaration, faults)
     ahead = {name: reach for name, reach in reaches.items() if reach.is_causal is False}
     if ahead:
         head = f"Provider '{declaration.name}' {declaration.version}: {len(ahead)} column(s) look ahead:"

@@ -22,6 +22,7 @@ import pyarrow as pa
 from rangebar_enrich._bars.columns import MICROSECONDS, OHLCV
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich.errors import RunError, message
 from rangebar_enrich.protocol import BarContext
 
@@ -86,7 +87,7 @@ def _run_once(
     # NOTE: what must not change is known before the provider runs: read-only memory cannot
     # change, anything else is copied.
     originals = {name: _kept(array) for name, array in arrays.items()}
-    shown = _view(arrays, bars)
+    shown = _framed(arrays, bars)
     index = shown.index
     symbol, threshold = key.symbol or "", key.threshold_decimal_bps or 0
     try:
@@ -95,8 +96,9 @@ def _run_once(
     except ISOLATED as error:
         if not writable and isinstance(error, ValueError) and "read-only" in str(error):
             raise _WroteToView from error
-        msg = f"Provider '{declaration.name}': enrich() raised {cause(error)}"
-        raise RunError.of(declaration.name, msg) from error
+        fault = Fault("columns", f"enrich() raised {cause(error)}")
+        msg = f"Provider '{declaration.name}': {fault}"
+        raise RunError.of(declaration.name, msg, [fault]) from error
     result = _accepted(declaration, result, shown)
     faults = _change_faults(originals, index, result)
     _refuse(declaration, faults + _column_faults(declaration, originals, result))
@@ -132,9 +134,8 @@ def _accepted(declaration: Declaration, result: object, shown: pd.DataFrame) -> 
         returned, accepted = "nothing", shown
     else:
         kind = type(result).__name__
-        raise _fault(
-            declaration, [f"enrich() returned {kind}, expected the DataFrame it was given"]
-        )
+        text = f"enrich() returned {kind}, expected the DataFrame it was given"
+        raise _error(declaration, [Fault("columns", text)])
     logger.warning(
         "provider '%s' %s returned %s instead of the one it was given; its columns are used",
         declaration.name,
@@ -144,15 +145,16 @@ def _accepted(declaration: Declaration, result: object, shown: pd.DataFrame) -> 
     return accepted
 
 
-def _refuse(declaration: Declaration, faults: Sequence[str]) -> None:
+def _refuse(declaration: Declaration, faults: Sequence[Fault]) -> None:
     if faults:
-        raise _fault(declaration, faults)
+        raise _error(declaration, faults)
 
 
-def _fault(declaration: Declaration, faults: Sequence[str]) -> RunError:
+def _error(declaration: Declaration, faults: Sequence[Fault]) -> RunError:
     head = f"Provider '{declaration.name}' {declaration.version}: {len(faults)} fault(s):"
     hint = "a legacy provider adds its columns in place and changes nothing else."
-    return RunError.of(declaration.name, message(head, faults, hint))
+    text = message(head, [str(fault) for fault in faults], hint)
+    return RunError.of(declaration.name, text, faults)
 
 
 def _arrays(bars: LegacyBars, *, writable: bool) -> dict[str, Any]:
@@ -184,7 +186,12 @@ def _pandas_values(series: pl.Series, *, writable: bool) -> Any:
     return values
 
 
-def _view(arrays: Mapping[str, Any], bars: LegacyBars) -> pd.DataFrame:
+def writable_view(bars: LegacyBars) -> pd.DataFrame:
+    """Return a copy of what a legacy provider is shown, as the older loader gives it away."""
+    return _framed(_arrays(bars, writable=True), bars)
+
+
+def _framed(arrays: Mapping[str, Any], bars: LegacyBars) -> pd.DataFrame:
     import pandas as pd
 
     index: Any = pd.RangeIndex(bars.frame.height)
@@ -201,22 +208,29 @@ def _kept(array: Any) -> Any:
     return array.copy()
 
 
-def _change_faults(originals: Mapping[str, Any], index: Any, result: pd.DataFrame) -> list[str]:
+def _change_faults(originals: Mapping[str, Any], index: Any, result: pd.DataFrame) -> list[Fault]:
     """Return how `result` differs from the view in what is not the provider's."""
     found = []
     if len(result) != len(index):
-        found.append(f"rows: got {len(result)}, expected {len(index)}; some were added or dropped")
+        text = f"rows: got {len(result)}, expected {len(index)}; some were added or dropped"
+        found.append(Fault("row_preserving", text))
     elif result.index is not index and not result.index.equals(index):
-        found.append("index: changed; rows were reordered or relabelled")
+        text = "index: changed; rows were reordered or relabelled"
+        found.append(Fault("row_preserving", text))
     names = [str(name) for name in result.columns]
     doubled = sorted({name for name in names if names.count(name) > 1})
-    found += [f"'{name}': occurs {names.count(name)} times" for name in doubled]
-    found += [f"'{name}': deleted" for name in originals if name not in names]
+    found += [
+        Fault("columns", f"'{name}': occurs {names.count(name)} times", name) for name in doubled
+    ]
+    found += [_not_read_only(name, "deleted") for name in originals if name not in names]
     if found:
         return found
-    return [
-        f"'{name}': changed" for name, old in originals.items() if not _is_same(old, result[name])
-    ]
+    changed = (name for name, old in originals.items() if not _is_same(old, result[name]))
+    return [_not_read_only(name, "changed") for name in changed]
+
+
+def _not_read_only(name: str, what: str) -> Fault:
+    return Fault("existing_columns_read_only", f"'{name}': {what}")
 
 
 def _is_same(old: Any, column: pd.Series[Any]) -> bool:
@@ -245,18 +259,20 @@ def _is_equal(old: Any, new: Any) -> bool:
 
 def _column_faults(
     declaration: Declaration, originals: Mapping[str, Any], result: pd.DataFrame
-) -> list[str]:
+) -> list[Fault]:
     names = [str(name) for name in result.columns]
     missing = [
-        f"'{name}': declared, but not added" for name in declaration.columns if name not in names
+        Fault("columns", f"'{name}': declared, but not added", name)
+        for name in declaration.columns
+        if name not in names
     ]
     extra = [
-        f"'{name}': added, but not declared"
+        Fault("columns", f"'{name}': added, but not declared")
         for name in names
         if name not in originals and name not in declaration.columns
     ]
     wrong = [
-        f"'{name}': has dtype {result[name].dtype}, expected a number or boolean"
+        Fault("dtypes", f"'{name}': has dtype {result[name].dtype}, expected a number or boolean")
         for name in declaration.columns
         if names.count(name) == 1 and not _is_number(result[name])
     ]

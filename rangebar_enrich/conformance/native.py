@@ -1,101 +1,55 @@
-"""A native provider's expressions, read leniently: faults are gathered, what is sound is kept."""
+"""A native provider's expressions, tried on ordinary bars: what is sound is kept."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from rangebar_enrich._expr import tree
-from rangebar_enrich._plan.compile import is_feature_dtype
+from rangebar_enrich._plan.compile import column_faults, dtype_fault, read_expressions
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
-from rangebar_enrich.conformance.form import Form
+from rangebar_enrich._provider.fault import Fault
+from rangebar_enrich.errors import CompileError
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import keeps_rows
 
 _LIKE_A_TYPO = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Expressions:
-    """What a native provider returned for one context.
-
-    Attributes:
-        exprs: Declared column to expression, aliased; only those that can be evaluated.
-        faults: Check to the faults that were found.
-    """
-
-    exprs: dict[str, pl.Expr]
-    faults: Form = field(default_factory=Form)
-
-
-def read_expressions(declaration: Declaration, provider: Any, context: BarContext) -> Expressions:
-    """Ask `provider` for its expressions and match them with the declared columns."""
-    found = Expressions({})
+def ask(declaration: Declaration, context: BarContext) -> tuple[dict[str, pl.Expr], list[Fault]]:
+    """Return the expressions that can be told, and every fault of what the provider gave."""
     try:
-        made = provider.expressions(context)
-        pairs = list(made.items()) if isinstance(made, Mapping) else [(None, one) for one in made]
-    except ISOLATED as error:
-        found.faults.add("columns", f"expressions() raised {cause(error)}")
-        return found
-    named = list(_named(pairs, found.faults))
-    names = [name for name, _ in named]
-    for name in sorted(set(names)):
-        if name not in declaration.columns:
-            found.faults.add("columns", f"'{name}': made by an expression, but not declared")
-        elif names.count(name) > 1:
-            found.faults.add("columns", f"'{name}': made by {names.count(name)} expressions")
-    exprs = dict(named)
-    for column in declaration.columns:
-        if column not in exprs:
-            found.faults.add("columns", f"'{column}': declared, but no expression makes it")
-        elif set(exprs[column].meta.root_names()) & set(declaration.columns):
-            found.faults.add("columns", f"'{column}': reads the provider's own columns")
-        elif names.count(column) == 1:
-            found.exprs[column] = exprs[column]
-    return found
+        return read_expressions(declaration, context)
+    except CompileError as error:
+        return {}, list(error.faults)
 
 
-def _named(pairs: Sequence[tuple[Any, Any]], faults: Form) -> Iterator[tuple[str, pl.Expr]]:
-    for position, (column, expr) in enumerate(pairs):
-        label = f"expression {position}" if column is None else f"'{column}'"
-        if not isinstance(expr, pl.Expr):
-            faults.add("columns", f"{label}: got {type(expr).__name__}, expected pl.Expr")
-        elif expr.meta.has_multiple_outputs():
-            faults.add("columns", f"{label}: may give several columns")
-        elif column is not None:
-            yield str(column), expr.alias(str(column))
-        else:
-            try:
-                yield expr.meta.output_name(), expr
-            except pl.exceptions.PolarsError as error:
-                faults.add("columns", f"{label}: has no name: {cause(error)}")
+def sound_expressions(
+    declaration: Declaration, context: BarContext, probe: pl.DataFrame
+) -> tuple[dict[str, pl.Expr], list[Fault]]:
+    """Return the expressions that keep the contract's form on ordinary bars, and every fault."""
+    exprs, faults = ask(declaration, context)
+    faults += column_faults(exprs, context.columns, declaration)
+    known = {fault.column for fault in faults}
+    rest = {column: expr for column, expr in exprs.items() if column not in known}
+    tried = {column: _fault(expr, column, probe) for column, expr in rest.items()}
+    faults += [fault for found in tried.values() for fault in found]
+    return {column: expr for column, expr in rest.items() if not tried[column]}, faults
 
 
-def try_expressions(found: Expressions, probe: pl.DataFrame) -> None:
-    """Evaluate each expression on ordinary bars; drop those that break the contract's form."""
-    for column, expr in list(found.exprs.items()):
-        fault = _fault(expr, column, probe)
-        if fault is not None:
-            found.faults.add(*fault)
-            del found.exprs[column]
-
-
-def _fault(expr: pl.Expr, column: str, probe: pl.DataFrame) -> tuple[str, str] | None:
+def _fault(expr: pl.Expr, column: str, probe: pl.DataFrame) -> list[Fault]:
     try:
         made = probe.lazy().select(expr).collect(engine="in-memory").to_series()
     except ISOLATED as error:
-        fault = f"'{column}': fails on {probe.height} ordinary bars: {cause(error)}"
-        return ("row_preserving" if _is_about_length(error) else "columns"), fault
-    if not is_feature_dtype(made.dtype):
-        return "dtypes", f"'{column}': has dtype {made.dtype}, expected a number or boolean"
+        text = f"'{column}': fails on {probe.height} ordinary bars: {cause(error)}"
+        return [Fault("row_preserving" if _is_about_length(error) else "columns", text, column)]
     if len(made) != probe.height and not (len(made) == 1 and keeps_rows(expr)):
-        fault = f"'{column}': gives {len(made)} value(s) for {probe.height} bars"
-        return "row_preserving", fault
-    return None
+        text = f"'{column}': gives {len(made)} value(s) for {probe.height} bars"
+        return [Fault("row_preserving", text, column)]
+    return dtype_fault(column, made.dtype)
 
 
 def _is_about_length(error: BaseException) -> bool:
@@ -103,19 +57,23 @@ def _is_about_length(error: BaseException) -> bool:
     return isinstance(error, pl.exceptions.ShapeError) or "length" in text
 
 
-def absent_columns(
-    exprs: Mapping[str, pl.Expr], known: Mapping[str, Any], faults: Form
-) -> list[str]:
-    """Return columns that another provider must make; a name like a known one is a fault."""
-    absent = []
-    roots = {name for expr in exprs.values() for name in expr.meta.root_names()}
-    for name in sorted(roots - known.keys()):
-        close = difflib.get_close_matches(name, known, n=1, cutoff=_LIKE_A_TYPO)
-        if close:
-            faults.add("columns", f"reads unknown column '{name}'; did you mean '{close[0]}'?")
-        else:
-            absent.append(name)
-    return absent
+def absent_columns(declaration: Declaration, context: BarContext) -> dict[str, list[pl.Expr]]:
+    """Return columns that another provider must make, with the expressions that read them.
+
+    A provider's own columns are none, nor is a name like a known one: that is a typo.
+    """
+    exprs, _ = ask(declaration, context)
+    readers: dict[str, list[pl.Expr]] = {}
+    for expr in exprs.values():
+        for name in sorted(set(expr.meta.root_names())):
+            readers.setdefault(name, []).append(expr)
+    return {
+        name: reading
+        for name, reading in sorted(readers.items())
+        if name not in context.columns
+        and name not in declaration.columns
+        and not difflib.get_close_matches(name, context.columns, n=1, cutoff=_LIKE_A_TYPO)
+    }
 
 
 def trees(exprs: Mapping[str, pl.Expr]) -> list[tree.Node | None]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import MODE
 from rangebar_enrich._provider.declaration import ISOLATED, cause
+from rangebar_enrich._provider.pandas_view import writable_view
 from rangebar_enrich._trial.comparison import Values, first_differences, is_same, shown
 from rangebar_enrich.conformance import legacy
 from rangebar_enrich.conformance.report import BrokenPromiseError
@@ -61,15 +62,13 @@ def check_idempotent(subject: Subject) -> str:
 
 def _check_older_loader(subject: Subject, bars: pl.DataFrame) -> None:
     """Call `enrich` on its own output, which the engine never shows and the older loader does."""
-    frame = legacy.pandas_bars(bars)
+    frame = writable_view(legacy.legacy_bars(bars))
     provider = subject.fresh()
     columns = list(subject.declaration.columns)
     with quiet():
         first = legacy.call(provider, frame, subject.context)
-        first = frame if first is None else first
         once = first[columns].to_numpy(dtype="float64", na_value=np.nan, copy=True)
         second = legacy.call(provider, first, subject.context)
-        second = first if second is None else second
         twice = second[columns].to_numpy(dtype="float64", na_value=np.nan)
     wrong = np.flatnonzero(~is_same(once, twice)).tolist()
     if wrong:

@@ -23,7 +23,8 @@ from rangebar_enrich._bars.columns import OHLCV, SYMBOL, THRESHOLD
 from rangebar_enrich._expr import tree
 from rangebar_enrich._plan.plan import make_plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
-from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
+from rangebar_enrich._provider.fault import Fault
+from rangebar_enrich._provider.pandas_view import run_legacy
 from rangebar_enrich._trial.comparison import Values
 from rangebar_enrich._trial.samples import Recipe, Sample, make_bars, make_samples
 from rangebar_enrich.conformance import legacy, native
@@ -82,30 +83,34 @@ class Subject:
 
     def _extended(self, context: BarContext, layout: Mapping[str, pl.DataType]) -> BarContext:
         """Return a context with the columns that other providers would make."""
-        context = BarContext(context.symbol, context.threshold_decimal_bps, layout)
+        context = replace(context, columns=layout)
         if not self.is_native:
             return context
-        found = native.read_expressions(self.declaration, self.fresh(), context)
-        self.made_up += native.absent_columns(found.exprs, layout, self.form)
-        layout = {**layout, **{name: named_dtype(name) for name in self.made_up}}
-        for name in self.made_up:
-            layout = {**layout, name: _fitting_dtype(name, found.exprs, layout)}
-        return BarContext(context.symbol, context.threshold_decimal_bps, layout)
+        absent = native.absent_columns(self._fresh_declaration(), context)
+        self.made_up += absent
+        layout = {**layout, **{name: named_dtype(name) for name in absent}}
+        for name, readers in absent.items():
+            layout[name] = _fitting_dtype(name, readers, layout)
+        return replace(context, columns=layout)
+
+    def _fresh_declaration(self) -> Declaration:
+        return replace(self.declaration, provider=self.fresh())
 
     def _learn_form(self) -> None:
         probe = self.bars("walk", _SHORTEST + self.declaration.min_bars, seed=self.seed + 99)
         before = probe.hash_rows(seed=1)
+        declaration = self._fresh_declaration()
         if self.is_native:
-            found = native.read_expressions(self.declaration, self.fresh(), self.context)
-            self.form.merge(found.faults)
-            native.try_expressions(found, probe)
-            self.form.merge(found.faults)
-            self._exprs = found.exprs
+            self._exprs, faults = native.sound_expressions(declaration, self.context, probe)
+            self.form.add(faults)
         else:
-            made = legacy.try_enrich(self.declaration, self.fresh(), self.context, probe)
-            self.form.merge(made)
+            try:
+                run_legacy(declaration, legacy.legacy_bars(probe), self.context)
+            except ProviderError as error:
+                self.form.add(error.faults)
         if not before.equals(probe.hash_rows(seed=1)):
-            self.form.add("existing_columns_read_only", "the bars' memory was written to")
+            text = "the bars' memory was written to"
+            self.form.add([Fault("existing_columns_read_only", text)])
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -232,7 +237,8 @@ class Subject:
                 return [self._legacy_values(frame, provider) for frame in frames]
             exprs = self._exprs
             if provider is not None:
-                found = native.read_expressions(self.declaration, provider, self.context).exprs
+                declaration = replace(self.declaration, provider=provider)
+                found, _ = native.ask(declaration, self.context)
                 missing = [name for name in self.columns if name not in found]
                 if missing:
                     error = RuntimeError(f"expressions() no longer makes {missing}")
@@ -264,13 +270,11 @@ class Subject:
         declaration = self.declaration
         if provider is not None:
             declaration = replace(declaration, provider=provider)
-        times, unit = legacy.close_times(frame)
         try:
-            made = run_legacy(declaration, LegacyBars(frame, times, unit), self.context)
+            made = run_legacy(declaration, legacy.legacy_bars(frame), self.context)
         except ProviderError as error:
             return error
-        values: Values = legacy.values_of(made)
-        return values
+        return np.column_stack([series.to_numpy() for series in made.values()])
 
     @cached_property
     def refusal(self) -> ProviderError | None:
@@ -326,10 +330,9 @@ def _copied(provider: Any) -> Any | None:
 
 
 def _fitting_dtype(
-    name: str, exprs: Mapping[str, pl.Expr], layout: Mapping[str, pl.DataType]
+    name: str, readers: Sequence[pl.Expr], layout: Mapping[str, pl.DataType]
 ) -> pl.DataType:
     """Return the dtype with which the expressions that read a column can be computed."""
-    readers = [expr for expr in exprs.values() if name in expr.meta.root_names()]
     likely = layout[name]
     for dtype in [likely, pl.Float64(), pl.Boolean(), pl.Int64(), pl.String(), pl.Datetime("us")]:
         tried = {**layout, name: dtype}

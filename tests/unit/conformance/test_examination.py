@@ -321,7 +321,7 @@ def test_provider_of_a_wrong_name_names_the_right_one():
 
     detail = check_provider(Typo()).result("columns").detail
 
-    assert "reads unknown column 'colse'; did you mean 'close'?" in detail
+    assert "reads unknown column 'colse' (did you mean 'close'?)" in detail
 
 
 def test_columns_of_another_provider_are_made_up():
