@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +12,38 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 import rangebar_enrich as rbe
 from rangebar_enrich._run import execution
 
+# NOTE: hypothesis also draws constants out of the sources of whatever local modules are loaded, so
+# what a test is given would depend on what ran before it in the same process. Not with us.
+providers._get_local_constants = lambda: providers._local_constants
+
 # Machines that run tests are shared: an example that takes long says nothing of the code.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_ALWAYS = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("house", derandomize=True, max_examples=40, **_ALWAYS)
+settings.register_profile("full", derandomize=True, max_examples=200, **_ALWAYS)
+settings.register_profile("fuzz", print_blob=True, max_examples=200, **_ALWAYS)
 settings.load_profile("house")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make fuzz` ends on time: what has not begun by then is skipped."""
+    parser.addoption("--fuzz-until", type=float, default=math.inf, help="seconds since 1970")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Fuzz in an order of the seed's own, so that a short time reaches every property some day."""
+    if math.isfinite(config.getoption("--fuzz-until")):
+        random.Random(config.getoption("--hypothesis-seed")).shuffle(items)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.time() > item.config.getoption("--fuzz-until"):
+        pytest.skip("time is up")
+
 
 REAL_TRADES = "xrpeth-aggtrades-2019-10-11.parquet"
 

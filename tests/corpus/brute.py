@@ -93,6 +93,14 @@ def column(frame: pl.DataFrame, expr: pl.Expr) -> list[Any] | None:
         return None
 
 
+def height(frame: pl.DataFrame, expr: pl.Expr) -> int | None:
+    """Count the rows that a feature alone makes, or `None` where that fails."""
+    try:
+        return frame.lazy().select(expr).collect(engine="in-memory").height
+    except _FAILURES:
+        return None
+
+
 def leaks(expr: pl.Expr, frames: Sequence[pl.DataFrame]) -> bool:
     """Say whether a row changes when later rows come."""
     return any(_leaks_on(frame, expr) for frame in frames)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rangebar_enrich._expr import tree
@@ -143,7 +144,7 @@ def _within(expr, frames):
 
 
 @pytest.mark.parametrize("name", GROUPABLE)
-@settings(max_examples=25, deadline=None)
+@tried(10, 50)
 @given(groups=st.lists(st.lists(rows, min_size=1, max_size=9), min_size=2, max_size=5))
 def test_operator_within_groups_has_the_bits_of_each_alone(name, groups):
     expr, frames = GROUPABLE[name], [_frame(group) for group in groups]

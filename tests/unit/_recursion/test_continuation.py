@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -76,7 +77,7 @@ def _bar_frames(draw: st.DrawFn, cell: st.SearchStrategy[object] = _cell) -> pl.
     return _bars({name: draw(column) for name in ("close", "open", "volume")})
 
 
-@settings(max_examples=150, deadline=None)
+@tried(20, 150)
 @given(bars=_bar_frames(), sizes=_sizes)
 def test_features_any_split(bars: pl.DataFrame, sizes: list[int]) -> None:
     actual = _in_parts(hold(FEATURES), bars, sizes)
@@ -138,20 +139,20 @@ _leaf = st.one_of(_column, _column, st.builds(lambda a, w: a.rolling_sum(w), _co
 _exprs = st.recursive(_leaf, _extended, max_leaves=6)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@tried(40, 400)
 @given(exprs=st.lists(_exprs, min_size=1, max_size=3), bars=_bar_frames(_plain_cell), sizes=_sizes)
 def test_expression_any_split(exprs: list[pl.Expr], bars: pl.DataFrame, sizes: list[int]) -> None:
     named = {f"x_{place}": expr for place, expr in enumerate(exprs)}
     _same_bits(_in_parts(hold(named), bars, sizes), _whole(named, bars))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@tried(40, 300)
 @given(expr=st.recursive(_column, _extended, max_leaves=4), bars=_bar_frames(), sizes=_sizes)
 def test_expression_odd_values(expr: pl.Expr, bars: pl.DataFrame, sizes: list[int]) -> None:
     _same_bits(_in_parts(hold({"x": expr}), bars, sizes), _whole({"x": expr}, bars))
 
 
-@settings(max_examples=60, deadline=None)
+@tried(15, 60)
 @given(bars=_bar_frames(_plain_cell), sizes=_sizes)
 def test_inexact_windows_any_split(bars: pl.DataFrame, sizes: list[int]) -> None:
     exprs = {

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_series_equal
 
@@ -47,7 +48,7 @@ def _whole(decay: Decay, values: pl.Series) -> pl.Series:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@tried(50, 300)
 @given(
     decay=_options,
     seed=st.integers(0, 10_000),
@@ -62,7 +63,7 @@ def test_decay_any_split(decay, seed, nulls, odd, bounds, dtype) -> None:
     assert_series_equal(actual, _whole(decay, values), check_exact=True)
 
 
-@settings(max_examples=40, deadline=None)
+@tried(20, 80)
 @given(
     decay=_options,
     seed=st.integers(0, 10_000),
@@ -77,7 +78,7 @@ def test_decay_many_rows(decay, seed, nulls, odd, bounds, dtype) -> None:
     assert_series_equal(actual, _whole(decay, values), check_exact=True)
 
 
-@settings(max_examples=60, deadline=None)
+@tried(30, 120)
 @given(decay=_options, seed=st.integers(0, 999), nulls=st.sampled_from([0.0, 0.1, 0.9]))
 def test_decay_state_any_split(decay, seed, nulls) -> None:
     values = pl.Series("x", _values(seed, 3_000, nulls, 0.0), dtype=pl.Float64)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 
 import rangebar_enrich as rbe
@@ -46,7 +47,7 @@ def test_history_bars_is_the_larger_of_reach_and_warm_up(native, finite):
     assert rbe.Enricher([native("a", {"a_a": close.cum_sum()}, lookback=9)]).history_bars == 9
 
 
-@settings(max_examples=25, deadline=None)
+@tried(10, 50)
 @given(cut=st.integers(1, 119))
 def test_whole_history_gives_one_run(cut, make_bars, finite, native):
     bars = make_bars(120)

@@ -7,7 +7,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 
 import rangebar_enrich as rbe
@@ -50,7 +51,7 @@ def _agree(actual, expected, columns):
         assert ((got - want).abs() <= 1e-9 * want.abs().max()).drop_nulls().all(), column
 
 
-@settings(max_examples=15, deadline=None)
+@tried(4, 20)
 @given(rows=st.integers(1, 160))
 def test_batches_equal_one_run(rows, mixed, providers):
     enricher = rbe.Enricher(providers)

@@ -6,7 +6,8 @@ import threading
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 
 import rangebar_enrich as rbe
@@ -52,7 +53,7 @@ def _agree(actual, expected):
         assert ((got - want).abs() <= 1e-9 * want.abs().max()).drop_nulls().all(), column
 
 
-@settings(max_examples=25, deadline=None)
+@tried(6, 30)
 @given(data=st.data())
 def test_any_split_gives_one_run(data, make_bars, mixed):
     bars = make_bars(130, seed=3)

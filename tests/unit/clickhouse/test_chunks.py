@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rangebar_enrich.clickhouse.chunks import chunk_bounds
@@ -18,7 +18,6 @@ def month(time_ms: int, zone) -> tuple[int, int]:
     return moment.year, moment.month
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(946_684_800_000, 1_893_456_000_000), max_size=60, unique=True),
     st.integers(1, 7),

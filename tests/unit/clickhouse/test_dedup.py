@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rangebar_enrich.clickhouse.dedup import content_token
@@ -16,7 +16,6 @@ def table(values, name="x") -> pa.Table:
     return pa.table({name: pa.array(values, pa.float64())})
 
 
-@settings(deadline=None)
 @given(VALUES, st.data())
 def test_token_ignores_chunks_and_slices(values, data):
     whole = table(values)
@@ -28,7 +27,6 @@ def test_token_ignores_chunks_and_slices(values, data):
     assert content_token(padded, "t") == expected
 
 
-@settings(deadline=None)
 @given(VALUES, st.data())
 def test_token_knows_every_value(values, data):
     row = data.draw(st.integers(0, len(values) - 1))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from corpus.tried import tried
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rangebar_enrich.demo.simulator import START_MS, simulate_trades
@@ -23,7 +24,7 @@ def test_simulate_trades_differs_between_seeds():
     assert not prices[0].equals(prices[1])
 
 
-@settings(max_examples=30, deadline=None)
+@tried(30, 60)
 @given(count=st.integers(1, 3_000), seed=st.integers(0, 2**32 - 1))
 def test_simulate_trades_obeys_the_checks(count, seed):
     trades = simulate_trades(count, seed=seed)

@@ -2,22 +2,22 @@ from __future__ import annotations
 
 from corpus import brute
 from corpus.trees import expressions
-from hypothesis import HealthCheck, given, settings
+from corpus.tried import tried
+from hypothesis import given
 
 from rangebar_enrich.reach import keeps_rows, reach_of
 
 TABLES = brute.tables(16)
-SLOW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@SLOW
+@tried(40, 300)
 @given(expressions())
 def test_a_causal_verdict_stands_when_later_rows_come(expr):
     if reach_of(expr).is_causal:
         assert not brute.leaks(expr, TABLES)
 
 
-@SLOW
+@tried(40, 300)
 @given(expressions())
 def test_past_stands_when_earlier_rows_go(expr):
     past = reach_of(expr).past
@@ -25,7 +25,7 @@ def test_past_stands_when_earlier_rows_go(expr):
         assert not brute.needs_more_past(expr, int(past), TABLES)
 
 
-@SLOW
+@tried(40, 300)
 @given(expressions())
 def test_a_witness_can_be_seen_by_anyone(expr):
     witness = reach_of(expr).witness
@@ -40,9 +40,9 @@ def test_a_witness_can_be_seen_by_anyone(expr):
     assert not brute.same([before[witness.row]], [after[witness.row]])
 
 
-@SLOW
+@tried(40, 300)
 @given(expressions())
 def test_keeps_rows_agrees_with_the_length(expr):
-    made = brute.column(TABLES[0], expr)
-    if keeps_rows(expr) is False and made is not None:
-        assert TABLES[0].select(expr).height != TABLES[0].height
+    height = brute.height(TABLES[0], expr)
+    if keeps_rows(expr) is False and height is not None:
+        assert height != TABLES[0].height

@@ -1,0 +1,45 @@
+"""The suite's own promises: the same examples, whatever ran before and however hashes fall."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from corpus.tried import tried
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def _examples():
+    drawn = []
+
+    @settings(max_examples=200, derandomize=True)
+    @given(st.tuples(st.integers(), st.text(), st.floats()))
+    def body(values):
+        drawn.append(values)
+
+    body()
+    return repr(drawn)
+
+
+def _load(folder, name):
+    path = folder / f"{name}.py"
+    path.write_text("".join(f"a{n} = {n * 1_000_003}; b{n} = 'word {n}'\n" for n in range(300)))
+    spec = importlib.util.spec_from_file_location(name, path)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def test_examples_do_not_depend_on_loaded_modules(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    before = _examples()
+    _load(tmp_path, "numbers_and_words")
+
+    assert _examples() == before
+
+
+def test_properties_are_tried_less_often_in_the_house_profile():
+    few, many = tried(3, 500).max_examples, settings.get_profile("full").max_examples
+
+    assert few == (3 if settings.get_current_profile_name() == "house" else 500)
+    assert settings.get_profile("house").max_examples < many
