@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benches import charts, results, table
-from benches.agreement import check_agreement
+from benches.agreement import Accuracy, accuracies
 from benches.contest import OURS, Profile, Workload
 from benches.memory import measure_peak
 from benches.race import Lane, race
@@ -70,6 +70,7 @@ class Session:
         self.run = results.new_run(profile, shlex.join(["pytest", *sys.argv[1:]]))
         self._held: tuple[str, int] | None = None
         self._lanes: dict[str, Lane] | None = {}
+        self._accuracy: dict[str, Accuracy] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -86,10 +87,10 @@ class Session:
         return self._lanes
 
     def _hold(self, workload: Workload, rows: int) -> dict[str, Lane]:
-        """Run the bodies, see that they agree, and only then time them."""
+        """Run the bodies, see how exact each is, and time them."""
         contest = workload.make(rows)
         try:
-            compared = check_agreement(contest)
+            self._accuracy = accuracies(contest)
             if self.profile == "ci":
                 return {one.name: Lane(one.name, 1, 0.0) for one in contest.contenders}
             seconds = workload.seconds * _SHARE_OF_TIME[self.profile]
@@ -97,13 +98,20 @@ class Session:
             ours = contest.of(OURS)
             stages = stage_seconds(ours) if ours else {}
             case = results.case_of(
-                workload, contest, lanes, rows=rows, compared=compared, stages=stages
+                workload, contest, lanes, rows=rows, accuracy=self._accuracy, stages=stages
             )
             self.run["cases"].append(case)
             return lanes
         finally:
             if contest.close:
                 contest.close()
+
+    def check(self, name: str) -> None:
+        """Fail where this engine is off; what others get wrong stands in the report alone."""
+        accuracy = self._accuracy.get(name)
+        if name.startswith(OURS) and accuracy is not None and not accuracy.is_right:
+            found = [*map(str, accuracy.wrong), *(f"column {one}" for one in accuracy.missing)]
+            pytest.fail(f"{name} is off: {'; '.join(found[:5])}", pytrace=False)
 
     def weigh(self, workload: Workload, name: str) -> None:
         """Measure a contender's peak memory in a process of its own."""

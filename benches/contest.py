@@ -13,7 +13,7 @@ Profile = Literal["full", "quick", "ci"]
 OURS = "ours"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Contender:
     """One way to do the job.
 
@@ -38,13 +38,16 @@ class Contest:
 
     Attributes:
         rows: Rows of input, for figures by the row.
-        contenders: The first one that has `values` is what the others are held against.
+        contenders: Those who take part.
+        exact: Column and row to the exact value; where there is none, the first contender's
+            values stand for it.
         scales: Column to the scale of its inputs, row by row; 1 where it is not named.
         close: Untimed, at the end.
     """
 
     rows: int
     contenders: Sequence[Contender]
+    exact: Callable[[str, int], float | None] | None = None
     scales: Mapping[str, pl.Series] = field(default_factory=dict)
     close: Callable[[], None] | None = None
 

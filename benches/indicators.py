@@ -72,6 +72,46 @@ POLARS: Mapping[str, Callable[[int], pl.Expr]] = {
 }
 
 
+class PluginIndicators(Indicators):
+    """The same features as expressions of the plugin `polars_talib`, which Polars cannot see into.
+
+    Raises:
+        ImportError: The plugin is not installed.
+    """
+
+    def __init__(self) -> None:
+        import polars_talib
+
+        super().__init__()
+        self._talib = polars_talib
+
+    def expressions(self, context: BarContext, /) -> dict[str, pl.Expr]:
+        made = {stem: getattr(self, f"_{stem}") for stem in STEMS}
+        return {
+            column: made[stem](window)
+            for column, (stem, window) in zip(self.columns, self._keys, strict=True)
+        }
+
+    def _mean(self, w: int) -> pl.Expr:
+        return self._talib.sma(_CLOSE, w)
+
+    def _std(self, w: int) -> pl.Expr:
+        return self._talib.stddev(_CLOSE, w) * (w / (w - 1)) ** 0.5
+
+    def _zscore(self, w: int) -> pl.Expr:
+        return (_CLOSE - self._mean(w)) / self._std(w)
+
+    def _return(self, w: int) -> pl.Expr:
+        return self._talib.rocp(_CLOSE, w)
+
+    def _ema(self, w: int) -> pl.Expr:
+        return self._talib.ema(_CLOSE, w)
+
+    def _stochastic(self, w: int) -> pl.Expr:
+        lowest, highest = self._talib.min(_LOW, w), self._talib.max(_HIGH, w)
+        return 100 * (_CLOSE - lowest) / (highest - lowest)
+
+
 def flat_expressions(provider: Indicators) -> list[pl.Expr]:
     """Return what one would pass to `with_columns` by hand."""
     named = provider.expressions(BarContext())

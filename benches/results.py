@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from benches.agreement import Accuracy
 from benches.contest import OURS, Contest, Workload
 from benches.memory import ROOT, Peak
 from benches.race import Lane, Spread, ratio
@@ -29,6 +31,7 @@ _PACKAGES = (
     "chdb",
     "clickhouse-connect",
     "TA-Lib",
+    "polars_talib",
     "atr-adaptive-laguerre",
     "pytest-benchmark",
 )
@@ -40,7 +43,7 @@ def case_of(
     lanes: Mapping[str, Lane],
     *,
     rows: int,
-    compared: int,
+    accuracy: Mapping[str, Accuracy],
     stages: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return one contest's figures as plain values."""
@@ -51,7 +54,7 @@ def case_of(
         "title": workload.title,
         "rows": rows,
         "bars": contest.rows,
-        "compared": compared,
+        "accuracy": {name: _found(one) for name, one in accuracy.items()},
         "contenders": {
             name: {
                 "seconds": asdict(Spread.of(lane.times)),
@@ -66,6 +69,14 @@ def case_of(
         },
         "stages": dict(stages),
     }
+
+
+def _found(accuracy: Accuracy) -> dict[str, Any]:
+    """Return an accuracy as plain values; JSON has no infinity."""
+    found = asdict(accuracy)
+    for one in (found, *found["wrong"]):
+        one["error"] = one["error"] if isfinite(one["error"]) else None
+    return found
 
 
 def _is_told(name: str) -> bool:

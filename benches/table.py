@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,11 +13,11 @@ from rich.table import Table
 from benches.contest import OURS, size_name
 from benches.targets import Verdict, verdicts
 
-_WIDTH = 118
+_WIDTH = 126
 _README_PEERS = {
     "A": ("flat", "pandas", "TA-Lib"),
     "B": ("flat", "pandas"),
-    "L": ("pandas",),
+    "L": ("flat select", "pandas"),
     "S": ("one series",),
     "W": ("insert_arrow", "pandas Nullable", "pandas Float64"),
     "E": ("flat", "pandas Nullable", "pandas Float64"),
@@ -39,7 +40,8 @@ def _digits(value: float) -> str:
 def _ratio(spread: Mapping[str, Any] | None) -> str:
     if spread is None:
         return ""
-    return f"{spread['median']:.2f} ({spread['low']:.2f}-{spread['high']:.2f})"
+    median, low, high = (_digits(spread[name]) for name in ("median", "low", "high"))
+    return f"{median} ({low}-{high})"
 
 
 def as_text(run: Mapping[str, Any]) -> str:
@@ -47,6 +49,7 @@ def as_text(run: Mapping[str, Any]) -> str:
     console = Console(width=_WIDTH, no_color=True, highlight=False, file=None)
     with console.capture() as capture:
         console.print(_side_by_side(run))
+        console.print(_findings(run))
         console.print(_targets(verdicts(run)))
         console.print(circumstances(run))
     return capture.get()
@@ -55,7 +58,7 @@ def as_text(run: Mapping[str, Any]) -> str:
 def _side_by_side(run: Mapping[str, Any]) -> Table:
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     made.add_column("what")
-    for heading in ("size", "contender", "median", "quartiles", "ours ÷ it", "peak MB"):
+    for heading in ("size", "contender", "median", "quartiles", "ours ÷ it", "off by", "peak MB"):
         made.add_column(heading, justify="left" if heading == "contender" else "right")
     for case in run["cases"]:
         for index, (name, entry) in enumerate(_ours_first(case["contenders"])):
@@ -67,6 +70,7 @@ def _side_by_side(run: Mapping[str, Any]) -> Table:
                 duration(spread["median"]),
                 f"{duration(spread['low'])} - {duration(spread['high'])}",
                 _ratio(case["ratios"].get(f"{OURS} ÷ {name}")),
+                _error(case["accuracy"].get(name)),
                 _peak(run, case, name),
             )
     for key, entry in _only_weighed(run):
@@ -78,9 +82,45 @@ def _side_by_side(run: Mapping[str, Any]) -> Table:
                 duration(peak["seconds"]),
                 "once, cold",
                 "",
+                "",
                 f"{peak['peak_mb']:,.0f}",
             )
     return made
+
+
+def _error(accuracy: Mapping[str, Any] | None) -> str:
+    """Return how far a contender is off at most, as a share of the scale of its inputs."""
+    if accuracy is None:
+        return ""
+    if accuracy["missing"] or accuracy["error"] is None:
+        return "differs"
+    return f"{accuracy['error']:.0e}"
+
+
+def _findings(run: Mapping[str, Any]) -> Table | str:
+    """Return who is off: the worst of each contender in each contest."""
+    made = Table(
+        box=SIMPLE_HEAD, pad_edge=False, title="off by more than 1e-9 of the inputs' scale"
+    )
+    for heading in ("who", "column", "row", "value", "exact", "columns off"):
+        made.add_column(heading, justify="left" if heading in {"who", "column"} else "right")
+    for case in run["cases"]:
+        for name, found in case["accuracy"].items():
+            for column in found["missing"]:
+                made.add_row(
+                    f"{case['workload']} {size_name(case['rows'])}: {name}", column, "", "", "", ""
+                )
+            worst = max(found["wrong"], key=lambda one: one["error"] or inf, default=None)
+            if worst is not None:
+                made.add_row(
+                    f"{case['workload']} {size_name(case['rows'])}: {name}",
+                    worst["column"],
+                    str(worst["row"]),
+                    repr(worst["value"]),
+                    repr(worst["exact"]),
+                    str(len(found["wrong"])),
+                )
+    return made if made.row_count else "every contender is within 1e-9 of the inputs' scale"
 
 
 def _only_weighed(run: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -123,6 +163,11 @@ def _figures(verdict: Verdict) -> tuple[str, str, str]:
     return shown(verdict.target.most), shown(verdict.value), spread
 
 
+def _both_errors(case: Mapping[str, Any], peer: str) -> str:
+    ours, theirs = (_error(case["accuracy"].get(name)) for name in (OURS, peer))
+    return f"{ours} / {theirs}" if theirs else ours
+
+
 def circumstances(run: Mapping[str, Any]) -> str:
     """Return where and with what a run was made, in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
@@ -135,8 +180,8 @@ def circumstances(run: Mapping[str, Any]) -> str:
 def as_markdown(run: Mapping[str, Any]) -> str:
     """Return the README's table: ours beside the peers that a reader asks for."""
     lines = [
-        "| what | bars | this engine | beside it | | ratio (quartiles) |",
-        "|---|---:|---:|---|---:|---:|",
+        "| what | bars | this engine | beside it | | ratio (quartiles) | off by |",
+        "|---|---:|---:|---|---:|---:|---|",
     ]
     for case in run["cases"]:
         ours = case["contenders"].get(OURS)
@@ -148,7 +193,11 @@ def as_markdown(run: Mapping[str, Any]) -> str:
                 f"| {case['title']} | {size_name(case['rows'])}"
                 f" | {duration(ours['seconds']['median'])}"
                 f" | {name} | {duration(peer['seconds']['median'])}"
-                f" | {_ratio(case['ratios'].get(f'{OURS} ÷ {name}'))} |"
+                f" | {_ratio(case['ratios'].get(f'{OURS} ÷ {name}'))}"
+                f" | {_both_errors(case, name)} |"
             )
-    lines += ["", f"Medians; ratios within rounds of one interleaved run. {circumstances(run)}."]
+    lines += [
+        "",
+        f"Medians; ratios within rounds of one interleaved run. *Off by*: the largest distance from exact arithmetic, ours / theirs, as a share of the inputs' scale. {circumstances(run)}.",
+    ]
     return "\n".join(lines)

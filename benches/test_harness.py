@@ -8,7 +8,7 @@ import pytest
 
 from benches import comparison
 from benches.__main__ import BEGIN, END, with_table
-from benches.agreement import DisagreementError, check_agreement
+from benches.agreement import accuracies
 from benches.bars import interleaving, make_bars, many_series
 from benches.contest import Contender, Contest, size_name
 from benches.memory import measure_peak
@@ -32,6 +32,7 @@ def case(rows: int, ratio_to_flat: float, half: float = 0.01) -> dict:
         "rows": rows,
         "contenders": {"ours": {"seconds": spread}, "flat": {"seconds": spread}},
         "ratios": {"ours ÷ flat": found | {"count": 5}},
+        "accuracy": {"ours": {"error": 2e-16, "values": 9, "wrong": [], "missing": []}},
         "stages": {},
     }
 
@@ -68,27 +69,69 @@ def test_ratio_is_of_common_rounds():
     assert ratio(top, bottom).count == 2
 
 
+def contest_of(values: list[float | None], **options) -> Contest:
+    exact = [1.0, None, 3.0]
+    contenders = [contender("theirs", exact), contender("ours", values)]
+    return Contest(3, contenders, lambda _, row: exact[row], **options)
+
+
 @pytest.mark.parametrize(
-    ("values", "fault"),
+    ("values", "row"),
     [
-        ([1.0, None, 3.0 + 1e-8], "differs at row 2"),
-        ([1.0, 2.0, 3.0], "another pattern of nulls"),
-        ([1.0, None, float("nan")], "another pattern of nulls"),
+        ([1.0, None, 3.0 + 1e-8], 2),
+        ([1.0, 2.0, 3.0], 1),
+        ([1.0, None, float("nan")], 2),
+        ([1.0, None], 2),
     ],
 )
-def test_agreement_refuses_another_result(values, fault):
-    contest = Contest(3, [contender("flat", [1.0, None, 3.0]), contender("ours", values)])
-    with pytest.raises(DisagreementError, match=fault):
-        check_agreement(contest)
+def test_accuracy_names_value_and_row(values, row):
+    found = accuracies(contest_of(values))
+    assert found["theirs"].is_right
+    assert [one.row for one in found["ours"].wrong] == [row]
+    assert found["ours"].wrong[0].exact == [1.0, None, 3.0][row]
 
 
-def test_agreement_allows_rounding_of_scale():
-    contest = Contest(
-        2,
-        [contender("flat", [1.0, None]), contender("ours", [1.0 + 1e-6, float("nan")])],
-        scales={"x": pl.Series([1e4, 1.0])},
+def test_accuracy_blames_no_one_for_the_first():
+    found = accuracies(
+        Contest(
+            2,
+            [contender("theirs", [1.0, 2.5]), contender("ours", [1.0, 2.0])],
+            lambda _, row: [1.0, 2.0][row],
+        )
     )
-    assert check_agreement(contest) == 2
+    assert str(found["theirs"].wrong[0]) == "x in row 1: 2.5, exactly 2.0"
+    assert found["ours"].is_right
+
+
+def test_accuracy_is_relative_to_scale():
+    scales = {"x": pl.Series([1e4, 1.0, 1.0])}
+    found = accuracies(contest_of([1.0 + 1e-6, float("nan"), 3.0], scales=scales))
+    assert found["ours"].is_right
+    assert found["ours"].error == pytest.approx(1e-10)
+
+
+def test_accuracy_finds_one_row_of_many():
+    values = np.ones(100_000)
+    made = values.copy()
+    made[77_777] += 1e-6
+    pair = [contender("theirs", values.tolist()), contender("ours", made.tolist())]
+    found = accuracies(Contest(100_000, pair, lambda *_: 1.0))
+    assert [one.row for one in found["ours"].wrong] == [77_777]
+
+
+def test_finding_of_another_stops_nothing():
+    found = case(100, 0.5)
+    found["accuracy"] = {
+        "flat": {
+            "error": 1e-3,
+            "values": 9,
+            "missing": [],
+            "wrong": [{"column": "c", "row": 7, "value": 1.5, "exact": 1.0, "error": 1e-3}],
+        }
+    }
+    text = as_text(run_of(found))
+    assert "A 100: flat" in text
+    assert "off by more than" in text
 
 
 def test_bars_are_seeded_and_ordered():
@@ -107,7 +150,7 @@ def test_interleaving_keeps_series_in_order():
 
 
 def test_verdicts_tell_met_and_missed():
-    words = {v.target.label: v.word for v in verdicts(run_of(case(100, 1.2), case(10_000, 1.3)))}
+    words = {v.target.label: v.word for v in verdicts(run_of(case(100, 1.2), case(10_000, 0.8)))}
     assert words["A 100: ours ÷ flat"] == "met"
     assert words["A 10k: ours ÷ flat"] == "missed"
     assert words["A 1M: ours ÷ flat"] == "not measured"
@@ -146,7 +189,7 @@ def test_readme_table_stands_between_markers():
     text = f"# T\n{BEGIN}\nold\n{END}\ntail\n"
     made = with_table(text, as_markdown(run_of(case(100, 0.5))))
     assert made.startswith(f"# T\n{BEGIN}\n| what | bars |")
-    assert "| 30 features | 100 | 1.00 s | flat | 1.00 s | 0.50 (0.49-0.51) |" in made
+    assert "| 30 features | 100 | 1.00 s | flat | 1.00 s | 0.50 (0.49-0.51) | 2e-16 |" in made
     assert "old" not in made
     assert made.endswith(f"{END}\ntail\n")
     with pytest.raises(ValueError, match="needs one line"):

@@ -14,3 +14,4 @@ STAGES = {"store"}
 def test_store(case, contender, bench_session, benchmark):
     workload, rows = case
     CLOCK.record(benchmark, workload, bench_session.lanes(workload, rows), contender)
+    bench_session.check(contender)

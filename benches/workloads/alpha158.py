@@ -7,6 +7,8 @@ import polars as pl
 from benches.alpha158_pandas import WINDOWS, enrich_alpha158, scale_expressions
 from benches.bars import make_bars
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.alpha158 import alpha158
+from benches.exact.arithmetic import Bars
 from benches.workloads.indicators import copy_floor, flat_plan, from_pandas, pandas_maker
 from rangebar_enrich import BarContext, Enricher
 from rangebar_enrich.features import Alpha158
@@ -41,6 +43,7 @@ def make_alpha158(rows: int) -> Contest:
             Contender("pandas", enrich_alpha158, pandas_maker(table), values=from_pandas(names)),
             copy_floor(rows, len(names)),
         ],
+        exact=alpha158(Bars(frame), provider.min_bars),
         scales=_scales(frame),
     )
 

@@ -12,6 +12,8 @@ import polars as pl
 
 from benches.bars import SYMBOL, THRESHOLD, make_bars
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.arithmetic import Bars
+from benches.exact.indicators import indicators
 from benches.indicators import Indicators
 from rangebar_enrich import BarContext, Enricher, enrich_bars, reset_provider_cache
 from rangebar_enrich.protocol import ENTRY_POINT_GROUP
@@ -59,6 +61,7 @@ def make_failure(rows: int) -> Contest:
             Contender(HEALTHY_FIRST, run, lambda: Enricher(_providers()), picked),
             Contender(FIRST, run, lambda: Enricher([*_providers(), Failing()]), picked),
         ],
+        exact=indicators(Bars(frame)),
     )
 
 

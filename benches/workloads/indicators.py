@@ -12,8 +12,11 @@ import pyarrow as pa
 
 from benches.bars import make_bars
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.arithmetic import Bars
+from benches.exact.indicators import indicators
 from benches.indicators import (
     Indicators,
+    PluginIndicators,
     enrich_pandas_naive,
     enrich_pandas_shared,
     flat_expressions,
@@ -23,6 +26,8 @@ from benches.indicators import (
 from rangebar_enrich import BarContext, Enricher
 
 ONE = "one of 150"
+_SEEDED = frozenset(name for name in Indicators().columns if "_ema_" in name)
+"""TA-Lib starts an EMA from the mean of its first window, the others from the first value."""
 
 
 def flat_plan(frame: pl.DataFrame, exprs: Sequence[pl.Expr], names: Sequence[str]) -> pl.LazyFrame:
@@ -94,10 +99,37 @@ def make_indicators(rows: int) -> Contest:
                 values=from_pandas(names),
             ),
             *_talib(arrays),
+            *_plugin(frame, names),
             copy_floor(rows, len(names)),
         ],
+        exact=indicators(Bars(frame)),
         scales=scales(frame),
     )
+
+
+def _plugin(frame: pl.DataFrame, names: Sequence[str]) -> list[Contender]:
+    """Return other people's expression plugin, in one plan by hand and through this engine."""
+    try:
+        provider = PluginIndicators()
+    except ImportError:
+        return []
+    exprs = [expr.alias(name) for name, expr in provider.expressions(BarContext()).items()]
+    enricher = Enricher([provider])
+    picked: Callable[[pl.DataFrame], pl.DataFrame] = lambda made: made.select(names)  # noqa: E731
+    return [
+        Contender(
+            "polars_talib",
+            lambda _: flat_plan(frame, exprs, names).collect(engine="in-memory"),
+            values=picked,
+            differs=_SEEDED,
+        ),
+        Contender(
+            "ours + polars_talib",
+            lambda _: enricher.run(frame).to_caller(),
+            values=picked,
+            differs=_SEEDED,
+        ),
+    ]
 
 
 def _talib(arrays: Sequence[np.ndarray]) -> list[Contender]:
@@ -105,10 +137,8 @@ def _talib(arrays: Sequence[np.ndarray]) -> list[Contender]:
         import talib  # noqa: F401 - only whether it is there
     except ImportError:
         return []
-    # NOTE: TA-Lib starts an EMA from the mean of its first window, the others from the first value.
-    own = frozenset(name for name in Indicators().columns if "_ema_" in name)
     return [
-        Contender("TA-Lib", lambda _: talib_features(*arrays), values=pl.DataFrame, differs=own)
+        Contender("TA-Lib", lambda _: talib_features(*arrays), values=pl.DataFrame, differs=_SEEDED)
     ]
 
 
@@ -137,6 +167,7 @@ def make_many_providers(rows: int) -> Contest:
                 values=renamed(names),
             ),
         ],
+        exact=indicators(Bars(frame)),
         scales=level,
     )
 
@@ -157,6 +188,8 @@ WORKLOADS = (
             "pandas",
             "pandas shared",
             "TA-Lib",
+            "polars_talib",
+            "ours + polars_talib",
             "copy floor",
         ),
         seconds=25.0,

@@ -13,10 +13,13 @@ import pyarrow.parquet as pq
 
 from benches.bars import make_bars
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.arithmetic import Bars
+from benches.exact.indicators import indicators
 from benches.indicators import Indicators, flat_expressions, scales
 from rangebar_enrich import Enricher
 
 WHOLE = "run in memory"
+FLAT = "flat sink"
 _GROUP = 500_000
 _MOST_CHECKED = 100_000
 _COLUMNS = ["close_time", "open", "high", "low", "close", "volume"]
@@ -78,8 +81,9 @@ def make_large(rows: int) -> Contest:
             Contender(WHOLE, whole, values=values),
             Contender(OURS, batches, values=values),
             Contender("lazy sink", streaming, values=values),
-            Contender("flat sink", flat, values=values),
+            Contender(FLAT, flat, values=values),
         ],
+        exact=indicators(Bars(pl.read_parquet(path))) if rows <= _MOST_CHECKED else None,
         scales=scales(pl.read_parquet(path)) if rows <= _MOST_CHECKED else {},
         close=lambda: _remove(target),
     )
@@ -97,7 +101,7 @@ WORKLOADS = (
         "Parquet → 30 features → Parquet",
         {"full": [], "quick": [], "ci": [2_000]},
         make_large,
-        (WHOLE, OURS, "lazy sink", "flat sink"),
+        (WHOLE, OURS, "lazy sink", FLAT),
         memory={"full": 20_000_000, "quick": 500_000},
     ),
 )

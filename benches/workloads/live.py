@@ -10,10 +10,13 @@ import pyarrow as pa
 
 from benches.bars import SYMBOL, THRESHOLD, make_bars
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.arithmetic import Bars
+from benches.exact.indicators import indicators
 from benches.indicators import Indicators, enrich_pandas_naive, flat_expressions, scales
 from benches.workloads.indicators import flat_plan
 from rangebar_enrich import Enricher
 
+SELECT = "flat select"
 _STREAM = 100_000
 
 
@@ -37,6 +40,8 @@ def make_live(history: int) -> Contest:
         assert isinstance(frame, pl.DataFrame)
         return flat_plan(frame, exprs, names).tail(1).collect(engine="in-memory").to_arrow()
 
+    hand = pl.DataFrame(window)
+
     def by_pandas(_: Any) -> pa.Table:
         enriched = enrich_pandas_naive(window.to_pandas())
         return pa.Table.from_pandas(enriched.tail(1), preserve_index=False)
@@ -44,6 +49,7 @@ def make_live(history: int) -> Contest:
     def features(made: pa.Table) -> pl.DataFrame:
         return pl.DataFrame(made.select(names))
 
+    exact = indicators(Bars(pl.DataFrame(window)))
     last = {name: series.tail(1) for name, series in scales(pl.DataFrame(window)).items()}
     return Contest(
         history + 1,
@@ -53,7 +59,9 @@ def make_live(history: int) -> Contest:
             Contender("run with history", with_history, values=features),
             Contender("run on the window", whole_window, values=features),
             Contender("flat", by_hand, values=features),
+            Contender(SELECT, lambda _: hand.select(exprs), values=lambda made: made.tail(1)),
         ],
+        exact=lambda column, row: exact(column, history + row),
         scales=last,
     )
 
@@ -83,7 +91,7 @@ WORKLOADS = (
         "one bar after 200",
         {"full": [200], "quick": [200], "ci": [200]},
         make_live,
-        ("pandas", OURS, "run with history", "run on the window", "flat"),
+        ("pandas", OURS, "run with history", "run on the window", "flat", SELECT),
         seconds=8.0,
     ),
 )

@@ -9,6 +9,8 @@ import polars as pl
 
 from benches.bars import interleaving, make_bars, many_series
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.arithmetic import Bars
+from benches.exact.indicators import indicators
 from benches.indicators import Indicators, flat_expressions
 from rangebar_enrich import Enricher
 
@@ -37,7 +39,8 @@ def _contest(rows: int, series: int, *, over: bool) -> Contest:
     ]
     if over:
         contenders.append(_over(runs, flat_expressions(provider), names))
-    return Contest(rows, contenders)
+    starts = range(0, rows, length)
+    return Contest(rows, contenders, exact=indicators(Bars(runs, starts)))
 
 
 def _over(frame: pl.DataFrame, exprs: Sequence[pl.Expr], names: Sequence[str]) -> Contender:

@@ -12,6 +12,8 @@ import pyarrow as pa
 from benches import database
 from benches.bars import SYMBOL, THRESHOLD, make_bars
 from benches.contest import OURS, Contender, Contest, Workload
+from benches.exact.arithmetic import Bars
+from benches.exact.indicators import indicators
 from benches.indicators import Indicators, enrich_pandas_naive, flat_expressions, scales
 from benches.workloads.indicators import flat_plan
 from rangebar_enrich import Enricher
@@ -66,6 +68,8 @@ def make_write(rows: int) -> Contest:
                 for label, kind in ((NULLABLE, "Nullable(Float64)"), (PLAIN, "Float64"))
             ),
         ],
+        exact=indicators(Bars(pl.DataFrame(_narrow(rows)))),
+        scales=scales(pl.DataFrame(_narrow(rows))),
     )
 
 
@@ -133,6 +137,7 @@ def make_end_to_end(rows: int) -> Contest:
                 for label, kind in ((NULLABLE, "Nullable(Float64)"), (PLAIN, "Float64"))
             ),
         ],
+        exact=indicators(Bars(pl.DataFrame(bars))),
         scales=scales(pl.DataFrame(bars)),
     )
 

@@ -1,0 +1,1 @@
+"""What features are in exact arithmetic: the reference that every contender is held against."""
