@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from threading import Lock
 from typing import Any
 
@@ -16,8 +17,19 @@ from rangebar_enrich.protocol import ENTRY_POINT_GROUP
 
 logger = logging.getLogger(__name__)
 
+OWN_PACKAGE = "rangebar-enrich"
+
 PROVIDERS_VARIABLE = "RANGEBAR_ENRICH_PROVIDERS"
-"""`a,b` allows only those entry points, `-c` all but `c`."""
+"""`a,b` allows only those entry points and packs, `-c` all but `c`, `+d` the pack `d` as well."""
+
+PACKS = tuple(
+    EntryPoint(name, f"rangebar_enrich.features.{place}", ENTRY_POINT_GROUP)
+    for name, place in {
+        "alpha158": "alpha158:Alpha158",
+        "ta": "ta:Core",
+    }.items()
+)
+"""The engine's own packs. They are installed with it and run only where they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +108,25 @@ def _allowed(found: Iterable[EntryPoint]) -> list[EntryPoint]:
     """Return the entry points that the environment allows; the others stay unimported."""
     rule = os.environ.get(PROVIDERS_VARIABLE, "")
     words = [word.strip() for word in rule.split(",") if word.strip()]
-    denied = {word[1:].strip() for word in words if word.startswith("-")}
-    only = {word for word in words if not word.startswith("-")}
-    points = list(found)
-    unknown = sorted((denied | only) - {point.name for point in points})
+    denied, added = ({word[1:].strip() for word in words if word[0] == sign} for sign in "-+")
+    only = {word for word in words if word[0] not in "-+"}
+    points = _with_packs(list(found), only | added)
+    unknown = sorted((denied | only | added) - {point.name for point in points})
     if unknown:
         logger.warning("%s names unknown entry points: %s", PROVIDERS_VARIABLE, ", ".join(unknown))
-    return [
-        point for point in points if point.name not in denied and (not only or point.name in only)
-    ]
+    kept = only | added if only else {point.name for point in points}
+    return [point for point in points if point.name in kept - denied]
+
+
+def _with_packs(points: list[EntryPoint], named: AbstractSet[str]) -> list[EntryPoint]:
+    """Add the packs that are named; an installed package that has such a name has it first."""
+    taken = {point.name for point in points}
+    return points + [pack for pack in PACKS if pack.name in named - taken]
 
 
 def _package(point: EntryPoint) -> tuple[str, str]:
+    if point in PACKS:
+        return OWN_PACKAGE, version(OWN_PACKAGE)
     dist = point.dist
     return (dist.name, dist.version) if dist is not None else ("unknown package", "unknown version")
 

@@ -21,8 +21,8 @@ def register(app: typer.Typer) -> None:
 def providers(*, as_json: Json = False) -> None:
     """List the providers of installed packages, and those left out.
 
-    RANGEBAR_ENRICH_PROVIDERS=a,b allows only those entry points, =-c all but c. Exits with 1 when
-    a provider is left out because it is broken.
+    RANGEBAR_ENRICH_PROVIDERS=a,b allows only those entry points, =-c all but c, =+ta runs the
+    engine's own pack ta as well. Exits with 1 when a provider is left out because it is broken.
     """
     from rangebar_enrich._provider.discovery import discover
     from rangebar_enrich.cli.outcomes import print_json

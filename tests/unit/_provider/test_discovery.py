@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 import rangebar_enrich as rbe
-from rangebar_enrich._provider.discovery import PROVIDERS_VARIABLE, discover
+from rangebar_enrich._provider.discovery import PACKS, PROVIDERS_VARIABLE, discover
 from rangebar_enrich.errors import DeclarationError, DiscoveryError
 
 PROVIDER = """
@@ -227,3 +227,40 @@ def test_enricher_of_found_providers_raises_if_asked(install, bars):
 
     with pytest.raises(DiscoveryError, match=r"'bad' of package 'bad' cannot be loaded"):
         rbe.enrich_bars(bars, on_error="raise")
+
+
+def test_packs_run_only_where_they_are_named(install, monkeypatch):
+    install("package", "alpha")
+
+    assert _names(rbe.discover_providers()) == ["alpha"]
+    for rule, expected in {
+        "ta": ["ta"],
+        "alpha,ta": ["alpha", "ta"],
+        "alpha,+ta": ["alpha", "ta"],
+        "+ta,+alpha158,-laguerre,-momentum": ["alpha", "alpha158", "ta"],
+        "alpha158,ta,-ta": ["alpha158"],
+    }.items():
+        monkeypatch.setenv(PROVIDERS_VARIABLE, rule)
+        rbe.reset_provider_cache()
+        assert _names(rbe.discover_providers()) == expected, rule
+
+
+def test_packs_say_which_package_they_are_of(monkeypatch):
+    monkeypatch.setenv(PROVIDERS_VARIABLE, "ta")
+
+    (found,) = discover().found
+
+    assert (found.package, found.package_version) == ("rangebar-enrich", rbe.__version__)
+
+
+def test_installed_package_has_its_name_before_a_pack(install):
+    install("package", "ta")
+
+    (provider,) = rbe.discover_providers(strict=True)
+
+    assert provider.columns == ("ta_a",)
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
+def test_pack_is_a_provider_of_its_name(pack):
+    assert pack.load()().name == pack.name
