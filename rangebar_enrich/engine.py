@@ -25,8 +25,8 @@ from rangebar_enrich._bars.series import SeriesKey, check_order, checked_thresho
 from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
 from rangebar_enrich._provider.discovery import Discovery, discover
-from rangebar_enrich._run.enrichment import enrich_source
 from rangebar_enrich._run.events import Reporter, outcomes_of
+from rangebar_enrich._run.execution import Execution
 from rangebar_enrich._run.inputs import Source, match_history
 from rangebar_enrich._run.lazy import LazyBars
 from rangebar_enrich._run.result import EnrichmentResult
@@ -242,14 +242,15 @@ class Enricher:
             )
             increases = increases and above
         source = Source(table, split, self._planner.own & table.columns.keys(), earlier, increases)
-        enriched = enrich_source(source, self._settings)
-        outcomes = outcomes_of(self._settings, enriched.runs)
+        execution = Execution.of(source, self._settings)
+        execution.run()
+        outcomes = outcomes_of(self._settings, execution.runs)
         self._reporter.log(outcomes)
-        self._reporter.announce(split.keys, enriched.runs, outcomes, table.height)
+        self._reporter.announce(split.keys, execution.runs, outcomes, table.height)
         if self._settings.raises:
-            for run in enriched.runs:
+            for run in execution.runs:
                 run.raise_first()
-        return EnrichmentResult(table, enriched.features(outcomes), outcomes)
+        return execution.result(outcomes)
 
     def live(
         self,

@@ -1,115 +1,74 @@
-"""One provider's expressions, checked against its declaration before anything runs."""
+"""Providers' expressions, asked for and checked against their declarations before anything runs."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from math import inf
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from rangebar_enrich._expr import tree
-from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
+from rangebar_enrich._plan.plan import Plan
+from rangebar_enrich._plan.provider import CompiledProvider
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind, cause
 from rangebar_enrich._provider.fault import Fault
-from rangebar_enrich.errors import CompileError, message
+from rangebar_enrich.errors import CompileError, ProviderError, message
 from rangebar_enrich.protocol import BarContext
-from rangebar_enrich.reach import Reach
 
 
-@dataclass(frozen=True, eq=False)
-class CompiledProvider:
-    """A native provider's expressions for one context, proven to keep the contract's form.
+def asked(plan: Plan) -> Plan:
+    """Ask the native providers for their expressions, once for each plan."""
+    exprs: dict[str, Mapping[str, pl.Expr]] = {}
+    failures: dict[str, ProviderError] = {}
+    for made in plan.declarations:
+        if made.kind is Kind.NATIVE:
+            try:
+                exprs[made.name] = named_expressions(made, plan.context)
+            except ProviderError as error:
+                failures[made.name] = error
+    return replace(plan, exprs=exprs).failing(failures)
 
-    Attributes:
-        declaration: The provider.
-        exprs: One aliased expression for each declared column, in declared order.
-        reads: Every column that they read.
-        reaches: How far each reads back and ahead; filled in once the order is known.
-    """
 
-    declaration: Declaration
-    exprs: Mapping[str, pl.Expr]
-    reads: frozenset[str]
-    reaches: Mapping[str, Reach] = field(default_factory=dict)
-
-    @cached_property
-    def has_udf(self) -> bool:
-        """Whether a Python function or a plugin may run inside its expressions."""
-        trees = [reach.tree for reach in self.reaches.values()]
-        return any(node is None or tree.has_udf(node) for node in trees)
-
-    @cached_property
-    def times(self) -> frozenset[str]:
-        """Columns that must increase strictly, or windows over time would look ahead."""
-        return frozenset().union(*(reach.times for reach in self.reaches.values()))
-
-    @property
-    def fixed_by(self) -> int | None:
-        """How many earlier bars fix every value, or `None` where only the whole series does."""
-        counts = [self._fixed_by(column) for column in self.exprs]
-        return None if None in counts else max(count for count in counts if count is not None)
-
-    def _fixed_by(self, column: str) -> int | None:
-        """Return how many earlier bars fix a column: derived where it can be, else declared."""
-        past = self.reaches[column].past
-        known = self.declaration.lookback if past == inf else int(past)
-        return None if known is None else max(known, self.declaration.warm_up[column])
-
-    def shown_reach(self, column: str) -> Reach:
-        """Return the reach of a column as its readers see it: warm-up and declaration included."""
-        reach, fixed = self.reaches[column], self._fixed_by(column)
-        if fixed is None:
-            return reach
-        declared = reach.past == inf
-        return replace(
-            reach,
-            past=fixed,
-            future=0 if declared and reach.opaque else reach.future,
-            opaque=False if declared else reach.opaque,
-        )
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        return self.declaration.name
+def compiled(plan: Plan) -> Plan:
+    """Check inputs and dtypes of each provider's expressions."""
+    found: dict[str, CompiledProvider] = {}
+    failures: dict[str, ProviderError] = {}
+    for made in plan.declarations:
+        schema = plan.schema_of(made.name)
+        try:
+            _check_requires(made, schema)
+            if made.name in plan.exprs:
+                found[made.name] = compile_provider(made, plan.exprs[made.name], schema)
+        except ProviderError as error:
+            failures[made.name] = error
+    return replace(plan, compiled=found).failing(failures)
 
 
 def compile_provider(
-    declaration: Declaration,
-    exprs: Mapping[str, pl.Expr],
-    context: BarContext,
-    others: Mapping[str, str],
+    declaration: Declaration, exprs: Mapping[str, pl.Expr], schema: Mapping[str, pl.DataType]
 ) -> CompiledProvider:
     """Check a provider's expressions against what they may read and must give.
 
     Args:
         declaration: The provider.
         exprs: Its expressions, from `named_expressions`.
-        context: What it may know of the bars.
-        others: Columns of the other providers, and who makes them.
+        schema: Dtypes of all that it may read.
 
     Returns:
-        Its expressions, checked by input columns and dtype; `proof.prove` does the rest.
+        Its expressions, checked by input columns and dtype; the proof does the rest.
 
     Raises:
         CompileError: They break the contract; every broken column is named.
     """
+    refuse(declaration, column_faults(exprs, schema, declaration))
+    refuse(declaration, _dtype_faults(exprs, schema))
     reads = frozenset(name for expr in exprs.values() for name in expr.meta.root_names())
-    known = {**context.columns, **dict.fromkeys(others, pl.Float64())}
-    refuse(declaration, column_faults(exprs, known, declaration))
-    refuse(declaration, _dtype_faults(exprs, known))
     return CompiledProvider(declaration, exprs, reads)
 
 
-def check_requires(declaration: Declaration, known: Collection[str]) -> None:
-    """Refuse a provider whose `requires` names a column that nobody makes.
-
-    Raises:
-        CompileError: A required column is neither in the bars nor made by another provider.
-    """
+def _check_requires(declaration: Declaration, known: Collection[str]) -> None:
+    """Refuse a provider whose `requires` names a column that nobody makes."""
     absent = [name for name in declaration.requires or () if name not in known]
     faults = [
         Fault("columns", f"'requires': column '{name}' is not there and nobody makes it")

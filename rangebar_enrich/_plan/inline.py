@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import nan
 
 import polars as pl
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich._plan.compile import CompiledProvider
+from rangebar_enrich._plan.mend import mended
 from rangebar_enrich._plan.plan import Plan
+from rangebar_enrich._plan.provider import CompiledProvider
 
 _HOLE = f"{SCRATCH_PREFIX}hole"
 _MOST_NODES = 20_000
@@ -70,7 +70,7 @@ class _Inliner:
         """Return a column as its readers see it, made once."""
         if column not in self._known:
             inner, size = self.whole(column)
-            frame = _mended(self._makers[column].declaration.warm_up[column])
+            frame = _frame(self._makers[column].declaration.warm_up[column])
             self._known[column] = _fill(frame, inner), size + sum(1 for _ in tree.walk(frame))
         return self._known[column]
 
@@ -82,13 +82,9 @@ class _Inliner:
         return tree.rebuild(node, [part for part, _ in parts]), size
 
 
-def _mended(warm_up: int) -> Node:
-    """Return what `plan.mended_value` means, with its input in one place only."""
-    # NOTE: fill_nan() reads its input three times: in a chain of columns that is a power of 3.
-    value = pl.col(_HOLE).cast(pl.Float64).replace(nan, None)
-    if warm_up:
-        value = pl.when(pl.int_range(pl.len()) >= warm_up).then(value)
-    node = tree.decode(value)
+def _frame(warm_up: int) -> Node:
+    """Return what `mended` means, with its input in one place only."""
+    node = tree.decode(mended(pl.col(_HOLE), warm_up, once=True))
     if node is None:  # pragma: no cover - this one has a tree
         text = "no serialised form"
         raise ValueError(text)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from rangebar_enrich._plan.plan import Plan, lost_dependants
 from rangebar_enrich._provider.declaration import Declaration, Kind
 from rangebar_enrich.errors import DependencyError, ProviderError, message
 
@@ -22,6 +23,14 @@ class Order:
     groups: list[tuple[Kind, tuple[str, ...]]] = field(default_factory=list)
     needs: dict[str, frozenset[str]] = field(default_factory=dict)
     failures: dict[str, ProviderError] = field(default_factory=dict)
+
+
+def ordered(plan: Plan) -> Plan:
+    """Put providers into groups, each after those that its members read."""
+    reads = {made.name: plan.reads_of(made) for made in plan.declarations}
+    order = find_order(plan.declarations, reads, plan.owners, plan.failures)
+    made = replace(plan, needs=order.needs, groups=tuple(order.groups))
+    return made.failing(order.failures)
 
 
 def find_order(
@@ -46,7 +55,7 @@ def find_order(
         read = {owners[name] for name in reads.get(made.name, ()) if name in owners}
         order.needs[made.name] = frozenset(read - {made.name})
     _fail_circles(order, set(failed))
-    fail_dependants(order.needs, order.failures, set(failed))
+    order.failures |= lost_dependants(order.needs, {*failed, *order.failures})
     lost = set(failed) | order.failures.keys()
     alive = [made for made in declarations if made.name not in lost]
     _group(order, alive)
@@ -79,21 +88,6 @@ def _fail_circles(order: Order, failed: set[str]) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
-
-
-def fail_dependants(
-    needs: Mapping[str, frozenset[str]], failures: dict[str, ProviderError], failed: set[str]
-) -> None:
-    """Add to `failures` each provider that needs one that failed, naming it."""
-    changed = True
-    while changed:
-        changed = False
-        for name, needed in needs.items():
-            lost = needed & (failed | failures.keys())
-            if lost and name not in failures and name not in failed:
-                text = f"Provider '{name}' reads columns of {_listed(lost)}, which failed."
-                failures[name] = DependencyError.of(name, text)
-                changed = True
 
 
 def _waits(alive: Sequence[Declaration], order: Order) -> dict[str, frozenset[str]]:

@@ -8,7 +8,8 @@ from threading import Lock
 import polars as pl
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
-from rangebar_enrich._plan.plan import Plan, make_plan
+from rangebar_enrich._plan.passes import make_plan
+from rangebar_enrich._plan.plan import Plan
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.protocol import BarContext
 

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 
 import polars as pl
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX
-from rangebar_enrich._plan.compile import CompiledProvider, refuse
-from rangebar_enrich._provider.declaration import ISOLATED
+from rangebar_enrich._plan.compile import refuse
+from rangebar_enrich._plan.plan import Plan
+from rangebar_enrich._plan.provider import CompiledProvider
+from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.fault import Fault
-from rangebar_enrich.errors import LookAheadError, message
+from rangebar_enrich.errors import LookAheadError, ProviderError, message
 from rangebar_enrich.reach import Reach, reaches_of
 
 _GROUP = f"{SCRATCH_PREFIX}group"
+
+
+def proven(plan: Plan) -> Plan:
+    """Prove providers in order, so that each knows the reach of the columns that it reads."""
+    by_name = {made.name: made for made in plan.declarations}
+    compiled, known = dict(plan.compiled), dict[str, Reach]()
+    failures: dict[str, ProviderError] = {}
+    for kind, names in plan.groups:
+        for name in names:
+            if kind is Kind.LEGACY:
+                known |= _promised(by_name[name])
+            elif not plan.needs[name] & failures.keys():
+                try:
+                    made = compiled[name] = prove(compiled[name], known, plan.schema)
+                except ProviderError as error:
+                    failures[name] = error
+                else:
+                    known |= {column: made.shown_reach(column) for column in made.exprs}
+    return replace(plan, compiled=compiled).failing(failures)
+
+
+def _promised(made: Declaration) -> dict[str, Reach]:
+    """Return what readers of a legacy provider's columns may take for granted."""
+    fixed = made.fixed_by
+    reach = Reach(inf, inf, opaque=True) if fixed is None else Reach(past=fixed)
+    return dict.fromkeys(made.columns, reach)
 
 
 def prove(

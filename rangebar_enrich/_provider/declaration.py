@@ -60,6 +60,11 @@ class Declaration:
         """The longest warm-up of its columns, in rows."""
         return max(self.warm_up.values())
 
+    @property
+    def fixed_by(self) -> int | None:
+        """How many earlier bars fix every value by its own word, `None` where it gives none."""
+        return None if self.lookback is None else max(self.lookback, self.min_bars)
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

@@ -8,20 +8,21 @@ that fails. A provider that failed so is kept apart in later runs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SYMBOL, THRESHOLD
 from rangebar_enrich._bars.series import time_column
-from rangebar_enrich._plan.compile import CompiledProvider
+from rangebar_enrich._plan.lower import Rows, applied
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
 from rangebar_enrich._run.inputs import Source
+from rangebar_enrich._run.outputs import feature_columns
+from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich._run.settings import Engine, Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich.errors import ProviderError, RunError
@@ -53,17 +54,25 @@ class Execution:
 
     def __init__(self, source: Source, runs: Sequence[SeriesRun], settings: Settings) -> None:
         self._source = source
-        self._runs = runs
+        self.runs = runs
         self._declarations = {made.name: made for made in settings.declarations}
         self._suspects = settings.suspects
         self._engine = settings.engine
         self._legacy: list[LegacyBars] | None = None
         self._whole: dict[str, pl.Series] = {}
 
+    @classmethod
+    def of(cls, source: Source, settings: Settings) -> Execution:
+        """Return the run of all providers over all series; of none where there are no bars."""
+        layout, planner = settings.planner.layout(source.bars.dtypes), settings.planner
+        keys = source.split.keys if source.bars.height else ()
+        runs = [SeriesRun(key, planner.plan(layout, *key[:2])) for key in keys]
+        return cls(source, runs, settings)
+
     @cached_property
     def _inputs(self) -> Collection[str]:
         """Bar columns that native expressions read; one at least, since a frame needs rows."""
-        inputs = frozenset[str]().union(*(run.plan.inputs for run in self._runs))
+        inputs = frozenset[str]().union(*[run.plan.inputs for run in self.runs])
         return inputs or list(self._source.bars.columns)[:1]
 
     @cached_property
@@ -72,40 +81,44 @@ class Execution:
 
     def run(self) -> None:
         """Run every step of every series; results and failures stand in the series' runs."""
-        for index, run in enumerate(self._runs):
+        source = self._source
+        for index, run in enumerate(self.runs):
             run.failures.update(run.plan.failures)
-            if self._source.history is not None and not self._source.history.is_complete:
-                run.check_history(self._source.before[index])
-            self._check_times(index)
-        steps = max((len(run.plan.steps) for run in self._runs), default=0)
-        for position in range(steps):
+            if source.history is not None and not source.history.is_complete:
+                run.check_history(source.before[index])
+            if run.plan.times:
+                self._check_times(index)
+        for position in range(max([len(run.plan.steps) for run in self.runs], default=0)):
             self._run_step(position)
 
-    def values(self, column: str) -> list[pl.Series]:
-        """Return a column's values in every row of the table, sorted by series.
+    def result(self, outcomes: Sequence[ProviderOutcome]) -> EnrichmentResult:
+        """Return the bars with every declared column, once the plans have run."""
+        source, declarations = self._source, list(self._declarations.values())
+        values = self.values()
+        features = feature_columns(declarations, outcomes, values, source.split, source.before)
+        return EnrichmentResult(source.bars, features, outcomes, source.split.keys)
+
+    def values(self) -> Mapping[str, Sequence[pl.Series]]:
+        """Return the values of each declared column in every row of the table, sorted by series.
 
         One piece for all series where they were computed together, else one for each; rows of
         history are dropped, and what failed is null.
         """
-        if column in self._whole:
-            return [self._whole[column]]
-        if len(self._runs) == 1 and not self._source.before[0] and column in self._runs[0].columns:
-            return [self._runs[0].columns[column]]
-        pieces = []
-        for run, before, height in zip(
-            self._runs, self._source.before, self._source.split.lengths, strict=True
-        ):
-            made = run.columns.get(column)
-            if made is None:
-                made = pl.Series(column, pa.nulls(int(height), pa.float64()))
-            elif before:
-                made = made.slice(before)
-            pieces.append(made)
-        return pieces
+        if not self.runs:
+            return {}
+        lengths = self._source.split.lengths.tolist()
+        places = list(zip(self.runs, self._source.before, lengths, strict=True))
+        return {
+            column: [self._whole[column]]
+            if column in self._whole
+            else [run.values(column, height, before) for run, before, height in places]
+            for made in self._declarations.values()
+            for column in made.columns
+        }
 
     def _check_times(self, index: int) -> None:
         """Fail the providers with windows over times that do not increase strictly."""
-        run = self._runs[index]
+        run = self.runs[index]
         for name, columns in run.plan.times.items():
             ties = sorted(column for column in columns if not self._increases(index, column))
             if ties and name not in run.failures:
@@ -116,34 +129,31 @@ class Execution:
                 run.fail(name, RunError.of(name, text))
 
     def _increases(self, index: int, column: str) -> bool:
-        is_clock = column == time_column(self._source.bars)
-        return (is_clock and self._source.times_increase) or self._strictly(index, column)
-
-    def _strictly(self, index: int, column: str) -> bool:
+        if self._source.times_increase and column == time_column(self._source.bars):
+            return True
         values = self._frames[index][column].to_physical()
         return values.null_count() == 0 and bool((values.diff().drop_nulls() > 0).all())
 
     def _run_step(self, position: int) -> None:
         native: list[tuple[int, NativeStep]] = []
-        for index, run in enumerate(self._runs):
+        for index, run in enumerate(self.runs):
             step = run.plan.steps[position] if position < len(run.plan.steps) else None
             if isinstance(step, NativeStep):
                 native.append((index, step))
             elif isinstance(step, LegacyStep):
                 self._run_legacy(index, step.declaration)
-        if native and not self._run_grouped(native):
+        if native and not (self._are_alike(native) and self._run_grouped(native[0][1])):
             self._run_native(native)
 
-    def _run_grouped(self, work: Sequence[tuple[int, NativeStep]]) -> bool:
+    def _run_grouped(self, step: NativeStep) -> bool:
         """Run one step of many short series in one frame; return whether that was possible."""
-        step, split = work[0][1], self._source.split
-        if not self._are_alike(work) or split.starts[-1] > _SHORT_SERIES * len(work):
-            return False
-        keys = np.repeat(np.arange(len(work), dtype=np.uint32), split.lengths)
+        split = self._source.split
+        keys = np.repeat(np.arange(len(self.runs), dtype=np.uint32), split.lengths)
         frame = split.sort(self._source.bars.to_polars(self._inputs))
         frame = frame.hstack([pl.Series(_KEY, keys).set_sorted()])
         try:
-            made = _collect([step.apply_within(frame.lazy(), _KEY)], self._engine)[0]
+            plan = applied(step, frame.lazy(), Rows(frame.height, (_KEY,)))
+            made = _collect([plan], self._engine)[0]
         except ISOLATED:
             # NOTE: the series then run one by one, which finds out whose fault it was.
             return False
@@ -151,21 +161,22 @@ class Execution:
         return True
 
     def _are_alike(self, work: Sequence[tuple[int, NativeStep]]) -> bool:
-        """Return whether all series run the same one step, from their start, with nobody apart."""
-        step, plan = work[0][1], self._runs[work[0][0]].plan
+        """Return whether many short series run the same one step, from their start, nobody apart."""
+        step, plan = work[0][1], self.runs[work[0][0]].plan
         return (
-            1 < len(work) == len(self._runs)
+            1 < len(work) == len(self.runs)
+            and self._source.split.starts[-1] <= _SHORT_SERIES * len(work)
             and len(plan.steps) == 1
-            and all(run.plan is plan for run in self._runs)
+            and all(run.plan is plan for run in self.runs)
             and self._source.history is None
             and not step.names & self._suspects
-            and not any(run.failures.keys() & step.names for run in self._runs)
+            and not any(run.failures.keys() & step.names for run in self.runs)
             and step.is_groupable
         )
 
     def _made_by(self, index: int, names: Collection[str]) -> list[pl.Series]:
         """Return the columns that those of `names` which succeeded made, as readers see them."""
-        run = self._runs[index]
+        run = self.runs[index]
         return [
             series
             for name, made in self._declarations.items()
@@ -173,46 +184,43 @@ class Execution:
             for series in run.mended(made)
         ]
 
-    def _input(self, index: int, readers: Collection[str]) -> pl.LazyFrame:
-        """Return the bars of a series, and what earlier steps made that `readers` read."""
-        needs = self._runs[index].plan.needs
-        made = self._made_by(index, frozenset().union(*(needs[name] for name in readers)))
-        frame = self._frames[index]
-        return (frame.hstack(made) if made else frame).lazy()
+    def _plans(
+        self, index: int, step: NativeStep, skipped: Collection[str] = ()
+    ) -> list[tuple[int, pl.LazyFrame]]:
+        """Return a step of a series without some providers as a lazy plan, if anything is left."""
+        step = step.without(skipped)
+        if not step.stages:
+            return []
+        frame, needs = self._frames[index], self.runs[index].plan.needs
+        made = self._made_by(index, frozenset[str]().union(*[needs[one] for one in step.names]))
+        bars = (frame.hstack(made) if made else frame).lazy()
+        return [(index, applied(step, bars, Rows(frame.height)))]
 
     def _run_native(self, work: Sequence[tuple[int, NativeStep]]) -> None:
         """Run one native step of several series in one collect."""
         apart = [self._dependants(index, step, self._suspects) for index, step in work]
-        joint = [
-            (index, step, skipped)
-            for (index, step), skipped in zip(work, apart, strict=True)
-            if step.names - skipped
-        ]
+        plans = [self._plans(*one, skipped) for one, skipped in zip(work, apart, strict=True)]
         try:
-            self._run_together(joint)
+            self._take([plan for found in plans for plan in found])
         except ISOLATED as error:
             for index, step in work:
                 self._isolate(index, step, error, is_only=len(work) == 1)
             return
         for (index, step), skipped in zip(work, apart, strict=True):
-            self._run_each(index, [one for one in step.providers if one.name in skipped])
+            self._run_each(index, step, skipped)
 
-    def _run_together(self, work: Sequence[tuple[int, NativeStep, frozenset[str]]]) -> None:
-        """Collect steps at once, each without the providers named beside it."""
-        steps = [(index, step.without(skipped)) for index, step, skipped in work]
-        plans = [
-            step.apply(self._input(index, step.names), self._frames[index].height)
-            for index, step in steps
-        ]
-        for (index, step), made in zip(steps, _collect(plans, self._engine), strict=True):
-            columns = made.to_dict(as_series=True)
-            for provider in step.providers:
-                self._runs[index].take(provider, columns)
+    def _take(self, plans: Sequence[tuple[int, pl.LazyFrame]]) -> None:
+        """Collect plans of several series at once, and keep what they make."""
+        made = _collect([plan for _, plan in plans], self._engine)
+        for (index, _), frame in zip(plans, made, strict=True):
+            self.runs[index].take(frame.to_dict(as_series=True))
 
     def _dependants(self, index: int, step: NativeStep, names: Collection[str]) -> frozenset[str]:
         """Return the providers of a step that are named, have failed, or need such a one."""
-        run = self._runs[index]
-        found = step.names & (run.failures.keys() | set(names))
+        run = self.runs[index]
+        found = step.names & (run.failures.keys() | names)
+        if not found:
+            return frozenset()
         while more := {name for name in step.names - found if run.plan.needs[name] & found}:
             found |= more
         return found
@@ -228,34 +236,30 @@ class Execution:
         apart = self._dependants(index, step, functions | self._suspects)
         if is_only and is_native:
             apart = step.names
+        plans = self._plans(index, step, apart)
         try:
-            if step.names - apart:
-                self._run_together([(index, step, apart)])
+            self._take(plans)
         except ISOLATED:
             apart = step.names
-        self._run_each(index, [one for one in step.providers if one.name in apart])
+        self._run_each(index, step, apart)
 
-    def _run_each(self, index: int, providers: Sequence[CompiledProvider]) -> None:
+    def _run_each(self, index: int, step: NativeStep, names: Collection[str]) -> None:
         """Run providers one by one, in an order in which each comes after what it reads."""
-        run = self._runs[index]
-        for provider in providers:
-            if provider.name in run.failures:
+        run = self.runs[index]
+        for name in [one.name for one in step.providers if one.name in names]:
+            if name in run.failures:
                 continue
-            bars = self._input(index, (provider.name,))
-            plan = bars.with_columns(provider.exprs.values()).select(list(provider.exprs))
+            plans = self._plans(index, step, step.names - {name})
             try:
-                made = _collect([plan], self._engine)
+                self._take(plans)
             except ISOLATED as error:
-                text = f"Provider '{provider.name}': {cause(error)}"
-                failure = RunError.of(provider.name, text)
+                failure = RunError.of(name, f"Provider '{name}': {cause(error)}")
                 failure.__cause__ = error
-                run.fail(provider.name, failure)
-                self._suspects.add(provider.name)
-            else:
-                run.take(provider, made[0].to_dict(as_series=True))
+                run.fail(name, failure)
+                self._suspects.add(name)
 
     def _run_legacy(self, index: int, declaration: Declaration) -> None:
-        run = self._runs[index]
+        run = self.runs[index]
         if declaration.name in run.failures:
             return
         try:
@@ -269,7 +273,7 @@ class Execution:
         unknown = [
             name
             for name in (SYMBOL, THRESHOLD)
-            if any(getattr(run.key, name) is None for run in self._runs)
+            if any(getattr(run.key, name) is None for run in self.runs)
         ]
         if unknown:
             logger.warning(

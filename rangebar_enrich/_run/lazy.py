@@ -15,6 +15,7 @@ from rangebar_enrich._bars.columns import (
     bar_dtype,
     spellings,
 )
+from rangebar_enrich._plan.lower import Rows, lowered, with_stages
 from rangebar_enrich._plan.plan import NativeStep, Plan
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.protocol import BarContext
@@ -58,9 +59,11 @@ class LazyBars:
         if not self._keys and any(any(made.warm_up.values()) for made in declarations):
             # NOTE: `int_range(len())` would need the whole table in memory to be streamed.
             bars = bars.with_row_index(_ROW)
+        number = None if self._keys else pl.col(_ROW)
+        rows = Rows(keys=tuple(self._keys), are_sorted=False, number=number)
         for step in plan.steps:
             if isinstance(step, NativeStep):
-                bars = self._apply(bars, step)
+                bars = with_stages(bars, lowered(step, rows, step.columns))
         failed = plan.failures.keys()
         features = [
             pl.lit(None, dtype=pl.Float64).alias(column) if made.name in failed else pl.col(column)
@@ -88,26 +91,3 @@ class LazyBars:
             ).alias(own)
             for own in self._names
         ]
-
-    def _apply(self, bars: pl.LazyFrame, step: NativeStep) -> pl.LazyFrame:
-        for stage in step.stages:
-            bars = bars.with_columns(
-                self._within(expr) for provider in stage for expr in provider.exprs.values()
-            )
-            bars = bars.with_columns(
-                self._mended(column, rows)
-                for provider in stage
-                for column, rows in provider.declaration.warm_up.items()
-            )
-        return bars
-
-    def _within(self, expr: pl.Expr) -> pl.Expr:
-        """Return an expression as it is, or within each series where there may be several."""
-        return expr.over(self._keys) if self._keys else expr
-
-    def _mended(self, column: str, warm_up: int) -> pl.Expr:
-        value = pl.col(column).cast(pl.Float64).fill_nan(None)
-        if warm_up:
-            row = pl.int_range(pl.len()).over(self._keys) if self._keys else pl.col(_ROW)
-            value = pl.when(row >= warm_up).then(value)
-        return value.alias(column)

@@ -66,6 +66,7 @@ class EnrichmentResult:
 
     Attributes:
         outcomes: One `ProviderOutcome` for each provider, in output order, those left out last.
+        series: The series of the bars, in order of first appearance.
     """
 
     def __init__(
@@ -73,10 +74,12 @@ class EnrichmentResult:
         bars: BarTable,
         features: Sequence[FeatureColumn],
         outcomes: Sequence[ProviderOutcome],
+        series: Sequence[SeriesKey] = (),
     ) -> None:
         self._bars = bars
         self._features = tuple(features)
         self.outcomes = tuple(outcomes)
+        self.series = tuple(series)
 
     @cached_property
     def table(self) -> pa.Table:

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich._bars.series import SeriesKey
-from rangebar_enrich._plan.compile import CompiledProvider, is_feature_dtype
-from rangebar_enrich._plan.order import fail_dependants
-from rangebar_enrich._plan.plan import Plan, mended_column
+from rangebar_enrich._plan.compile import is_feature_dtype
+from rangebar_enrich._plan.mend import mended_columns
+from rangebar_enrich._plan.plan import Plan, lost_dependants
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.errors import ProviderError, RunError, ShortHistoryError
 
@@ -37,12 +37,14 @@ class SeriesRun:
     def fail(self, name: str, error: ProviderError) -> None:
         """Record a failure, and those of the providers that need this one."""
         self.failures[name] = error
-        fail_dependants(self.plan.needs, self.failures, set())
+        self.failures |= lost_dependants(self.plan.needs, self.failures)
 
-    def values(self, column: str, height: int) -> pl.Series:
-        """Return a column's values, null where it has none."""
+    def values(self, column: str, height: int, before: int = 0) -> pl.Series:
+        """Return a column's last `height` values, behind `before` others; null where it has none."""
         made = self.columns.get(column)
-        return pl.Series(column, pa.nulls(height, pa.float64())) if made is None else made
+        if made is None:
+            return pl.Series(column, pa.nulls(height, pa.float64()))
+        return made.slice(before) if before else made
 
     def raise_first(self) -> None:
         """Raise the first failure, if there is one."""
@@ -69,23 +71,22 @@ class SeriesRun:
             self.short.add(name)
             self.failures[name] = ShortHistoryError.of(name, f"Provider '{name}': {told}.")
         # NOTE: at the end, for of two that read each other each has a count of its own.
-        fail_dependants(self.plan.needs, self.failures, set())
+        self.failures |= lost_dependants(self.plan.needs, self.failures)
 
-    def take(self, provider: CompiledProvider, made: Mapping[str, pl.Series]) -> None:
-        """Keep a provider's columns; a dtype that its expressions did not promise fails it."""
-        if provider.name in self.failures:
-            return
-        for column in provider.exprs:
-            dtype = made[column].dtype
-            if dtype != pl.Float64 and not is_feature_dtype(dtype):
-                text = f"Provider '{provider.name}': '{column}' came out as {dtype}, not a number."
-                self.fail(provider.name, RunError.of(provider.name, text))
-                return
-        for column in provider.exprs:
-            self.columns[column] = made[column]
+    def take(self, made: Mapping[str, pl.Series]) -> None:
+        """Keep a step's columns; a dtype that a provider's expressions did not promise fails it."""
+        for column, series in made.items():
+            if series.dtype != pl.Float64 and not is_feature_dtype(series.dtype):
+                name = self.plan.owners[column]
+                text = f"Provider '{name}': '{column}' came out as {series.dtype}, not a number."
+                self.fail(name, RunError.of(name, text))
+        if self.failures:
+            made = {
+                name: made[name] for name in made if self.plan.owners[name] not in self.failures
+            }
+        self.columns.update(made)
 
     def mended(self, declaration: Declaration) -> list[pl.Series]:
         """Return a provider's columns as later providers see them."""
-        raw = [self.columns[column] for column in declaration.columns]
-        exprs = [mended_column(name, rows) for name, rows in declaration.warm_up.items()]
-        return pl.DataFrame(raw).select(exprs).get_columns()
+        made = [self.columns[column] for column in declaration.columns]
+        return mended_columns(made, declaration.warm_up)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich._bars.containers import ArrowBars
@@ -21,7 +20,7 @@ from rangebar_enrich._plan.plan import Plan
 from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._run.events import Reporter, outcomes_of
 from rangebar_enrich._run.inputs import slices
-from rangebar_enrich._run.outputs import feature_arrays, feature_columns, no_arrays
+from rangebar_enrich._run.outputs import feature_columns
 from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
@@ -114,22 +113,13 @@ class BatchWalk(Iterator[pa.Table]):
                 run.raise_first()
         self._count(outcomes, split, bars.height)
 
-        features = feature_columns(
-            self._planner.declarations, outcomes, self._arrays(runs, split, before)
-        )
-        return EnrichmentResult(bars, features, outcomes).table
-
-    def _arrays(
-        self, runs: Sequence[SeriesRun], split: SeriesSplit, before: Sequence[int]
-    ) -> dict[str, pa.ChunkedArray]:
-        declarations, lengths = self._planner.declarations, split.lengths.tolist()
-        if not runs:
-            return no_arrays(declarations)
-
-        def values(column: str) -> list[pl.Series]:
-            return [run.values(column, height) for run, height in zip(runs, lengths, strict=True)]
-
-        return feature_arrays(declarations, values, split, before)
+        lengths = split.lengths.tolist()
+        values = {
+            column: [run.values(column, rows) for run, rows in zip(runs, lengths, strict=True)]
+            for column in (self._planner.columns if runs else ())
+        }
+        features = feature_columns(self._planner.declarations, outcomes, values, split, before)
+        return EnrichmentResult(bars, features, outcomes, split.keys).table
 
     def _advance(self, bars: ArrowBars, split: SeriesSplit) -> tuple[list[SeriesRun], list[int]]:
         """Compute the features of a table; return runs and rows before, for each series."""

@@ -7,8 +7,8 @@ from math import inf
 
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._expr.common import WORTH_FROM_ROWS
-from rangebar_enrich._plan.compile import CompiledProvider
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
+from rangebar_enrich._plan.provider import CompiledProvider
 from rangebar_enrich._provider.declaration import cause
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._stream.recursive import Held

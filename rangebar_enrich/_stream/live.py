@@ -24,7 +24,7 @@ from rangebar_enrich._bars.series import (
 )
 from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._run.events import Reporter, outcomes_of
-from rangebar_enrich._run.outputs import feature_arrays, feature_columns, no_arrays
+from rangebar_enrich._run.outputs import feature_columns
 from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
@@ -197,15 +197,12 @@ class LiveEnricher:
         before: int,
     ) -> pa.Table:
         """Return the caller's columns and every declared one; warm-up counts from the start."""
-        declarations = self._planner.declarations
-        arrays = no_arrays(declarations)
-        if run is not None:
-            split = SeriesSplit((run.key,), np.array([0, table.height], dtype=np.int64))
-            arrays = feature_arrays(
-                declarations, lambda name: [run.values(name, table.height)], split, [before]
-            )
-        features = feature_columns(declarations, outcomes, arrays)
-        return EnrichmentResult(table, features, outcomes).table
+        key = self._place.key if run is None else run.key
+        split = SeriesSplit((key,), np.array([0, table.height], dtype=np.int64))
+        columns = () if run is None else self._planner.columns
+        values = {name: [run.values(name, table.height)] for name in columns if run is not None}
+        features = feature_columns(self._planner.declarations, outcomes, values, split, [before])
+        return EnrichmentResult(table, features, outcomes, (key,)).table
 
     def snapshot(self) -> bytes:
         """Return all that is carried, as bytes: MessagePack with Arrow IPC inside, no pickle."""

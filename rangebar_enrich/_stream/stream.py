@@ -16,7 +16,8 @@ import polars as pl
 
 from rangebar_enrich._bars.containers import PolarsBars
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
-from rangebar_enrich._plan.plan import Plan, mended_column
+from rangebar_enrich._plan.mend import mended_columns
+from rangebar_enrich._plan.plan import Plan
 from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
 from rangebar_enrich._recursion import Continuation, State
@@ -210,11 +211,8 @@ class Carrier:
             for name, rows in made.warm_up.items()
         }
         height, start = shown.height, one.carried.rows
-        made = pl.DataFrame([run.values(name, height) for name in self._extra])
-        mended = made.select(
-            mended_column(name, max(0, warm_up[name] - start)) for name in self._extra
-        )
-        return shown.hstack(mended)
+        made = [run.values(name, height) for name in self._extra]
+        return shown.hstack(mended_columns(made, warm_up, start))
 
     def _advance_finite(
         self,
@@ -234,10 +232,9 @@ class Carrier:
         parts = [SeriesRun(key, self._finite.plan(self._layout, *key[:2])) for key in keys]
         execution = Execution(source, parts, self._settings)
         execution.run()
-        for made in self._finite.declarations:
-            for column in made.columns:
-                for run, values in zip(runs, _pieces(execution.values(column), split), strict=True):
-                    run.columns[column] = values
+        for column, pieces in execution.values().items():
+            for run, values in zip(runs, _pieces(pieces, split), strict=True):
+                run.columns[column] = values
         for run, part in zip(runs, parts, strict=True):
             run.short |= part.short
             for name in part.failures.keys() - run.failures.keys():

@@ -33,7 +33,7 @@ def explain(provider: ProviderSpec, *, bars: BarsFile = None) -> None:
 
 def _compiles(provider: Any, bars: Any) -> bool:
     from rangebar_enrich._bars.containers import read_bars as as_bars
-    from rangebar_enrich._plan.plan import make_plan
+    from rangebar_enrich._plan.passes import make_plan
     from rangebar_enrich._provider.declaration import Rejection, declare
     from rangebar_enrich.protocol import BarContext
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import OHLCV, SYMBOL, THRESHOLD
 from rangebar_enrich._expr import tree
-from rangebar_enrich._plan.plan import make_plan
+from rangebar_enrich._plan.passes import make_plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich._provider.pandas_view import run_legacy

@@ -260,6 +260,14 @@ def test_aggregate_is_refused_even_where_it_fits(rows, native, make_bars):
     assert result.outcomes[0].status == "failed"
 
 
+@pytest.mark.parametrize("broken", ["udf returns short", "udf returns long"])
+def test_wrong_length_of_a_provider_alone_is_local(broken, native, one_series):
+    result = rbe.Enricher([native("bad", {"bad_a": RUN[broken]})]).run(one_series)
+
+    assert [one.status for one in result.outcomes] == ["failed"]
+    assert result.table["bad_a"].null_count == len(result.table) == one_series.num_rows
+
+
 def _counted(native, name, calls):
     def double(values):
         calls.append(name)

@@ -5,7 +5,7 @@ import pytest
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._plan.inline import standalone
-from rangebar_enrich._plan.plan import make_plan
+from rangebar_enrich._plan.passes import make_plan
 from rangebar_enrich._provider.declaration import declare_all
 from rangebar_enrich.protocol import BarContext
 
