@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rangebar_enrich._bars.columns import MODE, SERIES_COLUMNS, TIMESTAMP
+from rangebar_enrich._bars.columns import MODE, SERIES_COLUMNS, SYMBOL, THRESHOLD, TIMESTAMP
 from rangebar_enrich._bars.containers import read_bars
-from rangebar_enrich._bars.series import SeriesKey, split_series
+from rangebar_enrich._bars.series import SeriesKey, distinct, split_series
 from rangebar_enrich.clickhouse.cast import cast_column
 from rangebar_enrich.clickhouse.columns import (
     BUILDER,
@@ -79,7 +79,8 @@ def read_incoming(
     """Read what the caller wants to write.
 
     Args:
-        bars: Any container of bars, or an object whose `.table` is an Arrow table.
+        bars: Any container of bars, or an object whose `.table` is an Arrow table, such as the
+            result of a run; its `.series` say whose bars they are.
         symbol: Symbol of all bars; default their column or schema metadata.
         threshold_decimal_bps: Threshold of all bars; likewise.
         ouroboros_mode: Mode of all bars; default their column, else `month`.
@@ -91,7 +92,11 @@ def read_incoming(
         UnsupportedBarsError: `bars` is no container of bars.
     """
     result = getattr(bars, "table", None)
-    adapter = read_bars(result if isinstance(result, pa.Table) else bars)
+    if isinstance(result, pa.Table):
+        symbol = _of_result(bars, SYMBOL, symbol)
+        threshold_decimal_bps = _of_result(bars, THRESHOLD, threshold_decimal_bps)
+        bars = result
+    adapter = read_bars(bars)
     split = split_series(adapter, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
     source = adapter.to_arrow([])
     source = source.select(list(adapter.columns.values())).rename_columns(list(adapter.columns))
@@ -107,6 +112,20 @@ def read_incoming(
         if stop > start
     )
     return Incoming(pa.table(columns), series, found, violations)
+
+
+def _of_result(result: Any, name: str, argument: Any) -> Any:
+    """Return a part of the series' key: what all series of a result say, else the argument."""
+    found = distinct([getattr(key, name) for key in getattr(result, "series", ())])
+    if found is None:
+        return argument
+    if argument not in {None, found}:
+        msg = message(
+            f"Argument '{name}' is {argument!r}, but the result was computed for {found!r}.",
+            hint="drop the argument, or run the bars under the series they belong to.",
+        )
+        raise SeriesConflictError(msg)
+    return found
 
 
 def _complete(key: SeriesKey, mode: str | None) -> SeriesKey:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from rangebar_enrich import Enricher
 from rangebar_enrich.clickhouse import BarStore
 from rangebar_enrich.errors import (
     BarColumnError,
@@ -204,6 +205,30 @@ def test_mode_argument_against_column_is_refused(store, make_bars):
         SeriesConflictError, match="'ouroboros_mode' is 'year', but the column says"
     ):
         store.write(bars, **SERIES, ouroboros_mode="year")
+
+
+def test_result_is_written_to_the_series_it_was_run_for(store, make_bars):
+    bars = make_bars(12)
+
+    store.write(Enricher([]).run(bars, **SERIES))
+
+    assert_same(store.read("BTCUSDT", 250, columns=bars.column_names), bars)
+
+
+def test_result_of_several_series_keeps_what_the_arguments_said(store, make_bars):
+    thresholds = pa.array([250] * 6 + [500] * 6)
+    bars = make_bars(12).append_column("threshold_decimal_bps", thresholds)
+
+    store.write(Enricher([]).run(bars, symbol="BTCUSDT"))
+
+    assert [store.count("BTCUSDT", threshold) for threshold in (250, 500)] == [6, 6]
+
+
+def test_argument_against_the_result_is_refused(store, make_bars):
+    result = Enricher([]).run(make_bars(3), **SERIES)
+
+    with pytest.raises(SeriesConflictError, match=r"'ETHUSDT', but the result was computed for"):
+        store.write(result, symbol="ETHUSDT")
 
 
 def test_unknown_series_is_refused(store, make_bars):
