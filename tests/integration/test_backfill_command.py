@@ -34,6 +34,7 @@ def run(folder, *args):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_migrate_then_backfill_then_nothing_to_do(folder):
     rows = pq.read_metadata(folder / "bars.parquet").num_rows
     both = ("--provider", TREND, "--provider", FLOW, "--json")

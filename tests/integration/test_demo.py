@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from rangebar_enrich.cli import main
+
 pytest.importorskip("chdb")
 pytest.importorskip("rangebar")
 
@@ -80,6 +82,7 @@ def test_demo_output_fits_80_columns(runs):
     )
 
 
+@pytest.mark.slow
 def test_demo_tells_of_other_rows_under_its_key(tmp_path):
     first = run("demo", "--symbol", "SAME", "--seed", "1", folder=tmp_path)
     second = run("demo", "--symbol", "SAME", "--seed", "2", folder=tmp_path)
@@ -106,15 +109,19 @@ def test_demo_takes_a_file_of_real_trades(real_trades, tmp_path):
     ],
     ids=["absent", "columns", "symbol", "no-bar"],
 )
-def test_demo_refuses_trades_it_cannot_use(tmp_path, name, text, code, told):
+def test_demo_refuses_trades_it_cannot_use(tmp_path, monkeypatch, capsys, name, text, code, told):
     if text:
         (tmp_path / name).write_text(text)
-    done = run("demo", "--trades", name, folder=tmp_path)
-    assert done.returncode == code
-    assert told in plain(done.stderr)
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--trades", name])
+    errors = capsys.readouterr().err
+    assert stopped.value.code == code
+    assert told in plain(errors)
+    assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_load_twice_leaves_the_same_rows(runs, tmp_path):
     bars = runs[0] / "demo" / "bars.parquet"
     url = {"RANGEBAR_ENRICH_URL": f"chdb://{tmp_path / 'store'}"}
@@ -144,6 +151,7 @@ def test_load_needs_to_know_the_series(runs, tmp_path):
     assert "--symbol and --threshold" in plain(done.stderr)
 
 
+@pytest.mark.slow
 def test_load_tells_of_a_database_that_cannot_be_opened(runs, tmp_path):
     (tmp_path / "taken").write_text("a file, not a directory")
     bars = Path(runs[0]) / "demo" / "bars.parquet"

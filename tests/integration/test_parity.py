@@ -170,7 +170,9 @@ def _interleave(tables, seed=5):
     return pa.concat_tables(tables).take(pa.array(order)), owner
 
 
-@pytest.mark.parametrize("rows", [None, 1_000, 150, 11], ids="rows={}".format)
+@pytest.mark.parametrize(
+    "rows", [None, 1_000, 150, pytest.param(11, marks=pytest.mark.slow)], ids="rows={}".format
+)
 def test_interleaved_series_give_each_alone(tables, rows):
     mixed, owner = _interleave(tables)
     enricher = rbe.Enricher(make_pack())

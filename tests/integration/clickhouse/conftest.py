@@ -62,6 +62,19 @@ def start_standin() -> type[Standin]:
     return Standin
 
 
+OVER_HTTP = {"test_store.py", "test_facts.py"}
+"""The modules whose tests are quick over HTTP too; `make test-all` runs the others so."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave most of HTTP to `make test-all`: the server takes more time than the tests."""
+    for item in items:
+        kind = item.callspec.params.get("url") if hasattr(item, "callspec") else None
+        if kind == "http" and item.path.name not in OVER_HTTP:
+            item.add_marker(pytest.mark.slow)
+
+
 KINDS = ["embedded", "http"]
 if os.environ.get("RANGEBAR_ENRICH_TEST_URL"):
     KINDS.append("server")

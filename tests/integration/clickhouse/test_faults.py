@@ -128,7 +128,13 @@ def assert_table_is(store: BarStore, symbol: str, model: dict) -> None:
     assert inserted == distinct
 
 
-@pytest.mark.parametrize("first", range(0, SCHEDULES, PER_TEST))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=[pytest.mark.slow] if first > PER_TEST else [])
+        for first in range(0, SCHEDULES, PER_TEST)
+    ],
+)
 def test_faults_never_change_the_outcome(standin, store, make_bars, first):
     for seed in range(first, first + PER_TEST):
         rng = random.Random(seed)
@@ -146,7 +152,9 @@ def test_faults_never_change_the_outcome(standin, store, make_bars, first):
         assert_table_is(store, symbol, model)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 8))]
+)
 def test_two_writers_keep_each_others_features(standin, database, store, make_bars, seed):
     rng = random.Random(1000 + seed)
     symbol, model = f"T{seed}", {}

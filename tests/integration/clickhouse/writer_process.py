@@ -1,10 +1,11 @@
-"""A writer that can be killed: writes seeded batches into one series, or prints what is there.
+"""A writer that can be killed: writes seeded batches into one series, once or until it is killed, or prints what is there.
 
-Usage: python writer_process.py URL TABLE write|dump
+Usage: python writer_process.py URL TABLE write|forever|dump
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 
@@ -45,8 +46,9 @@ def main() -> None:
             return
         store.ensure_table()
         print("ready", flush=True)  # noqa: T201 - the parent reads it
-        for number in range(BATCHES):
-            store.write(batch(number), **SERIES, verify=number % 3 == 0)
+        for _ in itertools.count() if action == "forever" else range(1):
+            for number in range(BATCHES):
+                store.write(batch(number), **SERIES, verify=number % 3 == 0)
 
 
 if __name__ == "__main__":

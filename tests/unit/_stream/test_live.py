@@ -420,6 +420,7 @@ def test_a_hook_may_ask_for_a_snapshot(bars, momentum):
     assert taken == [(bars.num_rows, live.snapshot())]
 
 
+@pytest.mark.slow
 def test_what_is_carried_stays_small(make_bars, mixed):
     bars = make_bars(6_000, seed=5)
     live = rbe.Enricher(mixed).live(**KEY)

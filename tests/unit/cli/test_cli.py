@@ -46,7 +46,7 @@ def test_missing_cli_extra_is_named(module):
     code = (
         f"import sys; sys.modules[{module!r}] = None; from rangebar_enrich.cli import main; main()"
     )
-    done = run_python(code, "providers")
+    done = run_python(code, "providers", "--no-such-option")
     assert done.returncode == 1
     assert done.stderr.endswith("Hint: pip install 'rangebar-enrich[cli]'\n")
 

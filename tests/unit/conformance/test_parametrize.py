@@ -65,6 +65,7 @@ def test_check_alone_is_enough(run_tests):
     assert made.returncode == 0
 
 
+@pytest.mark.slow
 def test_expected_failure_that_passes_is_an_error(run_tests):
     made = run_tests(
         """
@@ -78,6 +79,7 @@ def test_expected_failure_that_passes_is_an_error(run_tests):
     assert "1 failed, 15 passed" in made.stdout
 
 
+@pytest.mark.slow
 def test_check_that_cannot_run_is_not_green(run_tests):
     made = run_tests(
         """

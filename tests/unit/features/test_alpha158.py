@@ -247,11 +247,10 @@ def test_alpha158_constant_window_has_no_correlation():
 def test_alpha158_zero_volume_stays_local():
     volume = pl.when(pl.int_range(pl.len()) == 150).then(0.0).otherwise("volume")
     calm, struck = simulated_bars(400), simulated_bars(400).with_columns(volume=volume)
+    before, after = features_of(calm)[220:], features_of(struck)[220:]
     for name in Alpha158.columns:
-        after, before = features_of(struck)[name], features_of(calm)[name]
-        np.testing.assert_allclose(
-            after[220:].to_numpy(), before[220:].to_numpy(), rtol=1e-9, atol=1e-9, err_msg=name
-        )
+        actual, expected = after[name].to_numpy(), before[name].to_numpy()
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_alpha158_position_difference_can_be_negative():
