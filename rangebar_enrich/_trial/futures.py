@@ -1,4 +1,4 @@
-"""Other futures for a series: the same bars up to a cut, different ones after it."""
+"""Other futures for a series: the same bars up to a cut, none or different ones after it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rangebar_enrich._bars.columns import MODE, SYMBOL, THRESHOLD, TIME_UNITS
+from rangebar_enrich._bars.columns import SERIES_COLUMNS, TIME_UNITS
 
 _WILD = 30.0  # far enough to be a new extreme, near enough to keep rounding noise small
 FUTURES = ("other", "wild", "blank")
 """How bars after a cut are replaced: by others alike, by extremes, by nulls."""
 
-_FIXED = frozenset({SYMBOL, THRESHOLD, MODE})
 _TICKS = {"us": 1000, "ms": 1, "ns": 1_000_000}  # ticks in a millisecond
+_EARLY = 6
+
+
+def draw_cuts(rng: np.random.Generator, rows: int, wanted: int) -> list[int]:
+    """Return cuts at random: evenly spaced ones would fall on the edges of buckets.
+
+    One is at 1 and one among the first bars: what is found first there may not have come yet.
+    """
+    drawn = rng.choice(np.arange(1, rows), min(wanted, rows - 1), replace=False)
+    return sorted({1, int(rng.integers(1, min(rows, _EARLY))), *drawn.tolist()})
 
 
 def replace_future(
@@ -32,13 +41,16 @@ def replace_future(
     """
     rows = bars.height - cut
     factor = pl.Series(_factors(rng, rows, mode))
-    delay_ms = np.cumsum(1 + rng.exponential(10.0 ** rng.uniform(2, 8), rows).astype(np.int64))
+    steps = rng.integers(1, 4, rows)
+    delay_ms = 1 + rng.exponential(10.0 ** rng.uniform(2, 8), rows).astype(np.int64)
     changed: list[pl.Expr | pl.Series] = []
     for name, dtype in bars.schema.items():
         if name in clocks:
-            future = int(bars[name].cast(pl.Int64)[cut - 1]) + delay_ms * _ticks(name, dtype)
+            ticks = _ticks(name, dtype)
+            ahead = np.cumsum(steps if ticks is None else delay_ms * ticks)
+            future = int(bars[name].cast(pl.Int64)[cut - 1]) + ahead
             changed.append(pl.Series(name, future).cast(dtype))
-        elif name in _FIXED:
+        elif name in SERIES_COLUMNS:
             changed.append(bars[name].slice(cut))
         elif dtype.is_float() and mode == "blank":
             changed.append(pl.lit(None, dtype=dtype).alias(name))
@@ -51,12 +63,17 @@ def replace_future(
 def _factors(rng: np.random.Generator, rows: int, mode: str) -> npt.NDArray[np.float64]:
     if mode == "wild":
         return rng.choice([_WILD, 1.0 / _WILD], rows)
-    # NOTE: every other row keeps its values, so that it ties with a bar before the cut.
-    return np.where(rng.random(rows) < 0.5, 1.0, rng.uniform(0.8, 1.25, rows))
+    # NOTE: every other row keeps its values, so that it ties with a bar before the cut; the first
+    # never does, or it could be the very bar that it replaces.
+    changed = rng.random(rows) < 0.5
+    changed[:1] = True
+    return np.where(changed, rng.uniform(0.8, 1.25, rows), 1.0)
 
 
-def _ticks(name: str, dtype: pl.DataType) -> int:
-    """Return the ticks of a clock in a millisecond; a clock without a unit counts milliseconds."""
+def _ticks(name: str, dtype: pl.DataType) -> int | None:
+    """Return the ticks of a clock in a millisecond, or `None` for one without a unit."""
     if isinstance(dtype, pl.Datetime):
         return _TICKS[dtype.time_unit]
-    return _TICKS[TIME_UNITS.get(name, "ms")]
+    if name in TIME_UNITS:
+        return _TICKS[TIME_UNITS[name]]
+    return 1 if "time" in name.lower() and dtype.is_integer() else None

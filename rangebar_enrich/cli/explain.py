@@ -20,13 +20,15 @@ def explain(provider: ProviderSpec, *, bars: BarsFile = None) -> None:
     Without `--bars` the columns are those of the Rust builder. Nothing is computed. Exits with 1
     when the provider is left out or does not compile.
     """
-    from rangebar_enrich._trial.samples import builder_bars
+    import polars as pl
+
+    from rangebar_enrich._bars.columns import BUILDER_COLUMNS
     from rangebar_enrich.cli.bar_files import read_bars
     from rangebar_enrich.cli.provider_spec import load_provider
     from rangebar_enrich.engine import Enricher
 
     found = load_provider(provider)
-    shown: Any = builder_bars("walk", 1, 0) if bars is None else read_bars(bars)
+    shown: Any = pl.DataFrame(schema=BUILDER_COLUMNS) if bars is None else read_bars(bars)
     typer.echo(Enricher([found]).explain(shown))
     raise typer.Exit(int(not _compiles(found, shown)))
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
-from rangebar_enrich._bars.columns import SERIES_COLUMNS
+from rangebar_enrich._bars.columns import BUILDER_COLUMNS, SERIES_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.series import check_order, split_series, time_column
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich._trial.clocks import is_time
-from rangebar_enrich._trial.samples import builder_bars, known_dtype
+from rangebar_enrich._trial.columns import known_dtype
+from rangebar_enrich._trial.samples import clocks_of
 from rangebar_enrich.protocol import BarContext
 
 DEFAULT_CONTEXT = BarContext("BTCUSDT", 250)
-
-
-@lru_cache(maxsize=1)
-def builder_layout() -> Mapping[str, pl.DataType]:
-    """Return the columns of the Rust builder and their dtypes."""
-    return MappingProxyType(dict(builder_bars("walk", 1, 0).schema))
 
 
 def layout_of(
@@ -36,7 +29,7 @@ def layout_of(
     """
     columns = dict(context.columns)
     if not columns:
-        columns = {**builder_layout(), **(given.schema if given is not None else {})}
+        columns = {**BUILDER_COLUMNS, **(given.schema if given is not None else {})}
     for name in declaration.columns:
         columns.pop(name, None)
     required = {name: pl.Float64() for name in declaration.requires or () if name not in columns}
@@ -52,16 +45,16 @@ def named_dtype(name: str) -> pl.DataType:
     return integer if is_time(name, {name: integer}) else pl.Float64()
 
 
-def clocks_of(layout: Mapping[str, pl.DataType], given: pl.DataFrame | None) -> frozenset[str]:
+def clocks_in(layout: Mapping[str, pl.DataType], given: pl.DataFrame | None) -> frozenset[str]:
     """Return the columns whose values increase strictly: by their names, or in the given bars."""
-    clocks = {name for name in layout if is_time(name, layout)}
+    clocks = clocks_of(layout)
     if given is not None:
         for name in layout:
             if name in given.columns and (layout[name].is_integer() or layout[name].is_temporal()):
                 steps = given[name].cast(pl.Int64, strict=False).diff().drop_nulls()
                 rises = given.height > 1 and bool((steps > 0).all())
                 clocks = clocks | {name} if rises else clocks - {name}
-    return frozenset(clocks)
+    return clocks
 
 
 def read_given(bars: Any) -> tuple[pl.DataFrame, BarContext]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -11,8 +11,9 @@ import polars as pl
 
 from rangebar_enrich._provider.declaration import cause
 from rangebar_enrich._trial.comparison import Difference, Values, first_differences
-from rangebar_enrich._trial.futures import FUTURES, replace_future
+from rangebar_enrich._trial.futures import FUTURES, draw_cuts, replace_future
 from rangebar_enrich._trial.samples import Sample
+from rangebar_enrich._trial.witness import Witness
 from rangebar_enrich.conformance.steadiness import unsteady_columns
 from rangebar_enrich.conformance.subject import Subject
 
@@ -28,20 +29,12 @@ class Leak:
     """A column whose earlier rows change with what comes later.
 
     Attributes:
-        column: Its name.
         sample: The series on which it was found.
-        cut: Number of bars that both frames share.
-        earlier: Bars that end at the cut.
-        later: Bars that go on.
-        difference: First row that differs.
+        witness: The column, the bars, the cut and the first row that differs.
     """
 
-    column: str
     sample: str
-    cut: int
-    earlier: pl.DataFrame
-    later: pl.DataFrame
-    difference: Difference
+    witness: Witness
 
 
 @dataclass(slots=True)
@@ -54,6 +47,7 @@ class Findings:
         unsteady: Columns that differ from run to run: nothing can be said of them.
         refused: Columns or frames that could not be compared, in words.
         compared: Number of comparisons of each column that had values.
+        remembers: Columns whose differences cannot be confirmed on bars that were seen before.
         cuts: Number of cuts that were tried.
     """
 
@@ -62,6 +56,7 @@ class Findings:
     unsteady: tuple[str, ...] = ()
     refused: list[str] = field(default_factory=list)
     compared: dict[str, int] = field(default_factory=dict)
+    remembers: Collection[str] = ()
     cuts: int = 0
 
 
@@ -98,9 +93,19 @@ def _search_growing(subject: Subject, found: Findings) -> None:
 
     A provider that remembers what it saw cannot answer for the part from the whole.
     """
+    _grow(subject, found, subject.seed + 11)
+    if found.unstable:
+        # What it remembers by now cannot be shown again on the same bars: it shows on others.
+        again = Findings(compared=dict.fromkeys(subject.columns, 0), remembers=found.unstable)
+        _grow(subject, again, subject.seed + 12)
+        found.leaks |= again.leaks
+        found.unstable -= again.leaks.keys()
+
+
+def _grow(subject: Subject, found: Findings, seed: int) -> None:
     rows = min(max(2 * subject.span + 32, 64), 320)
-    sample = Sample("growing", subject.bars("swings", rows, seed=subject.seed + 11))
-    rng = np.random.default_rng([subject.seed, 11])
+    sample = Sample("growing", subject.bars("swings", rows, seed=seed))
+    rng = np.random.default_rng([seed, 11])
     cuts = sorted(rng.choice(np.arange(1, rows), _ALONE, replace=False).tolist())
     provider = subject.fresh()
     parts = [sample.bars.head(cut) for cut in cuts]
@@ -153,22 +158,17 @@ def _trials(subject: Subject, sample: Sample, whole: int) -> Iterator[_Trial]:
     rows = bars.height
     rng = np.random.default_rng([subject.seed, rows, whole])
     modes = cycle(FUTURES[whole % len(FUTURES) :] + FUTURES[: whole % len(FUTURES)])
-    for cut in _cuts(subject, rows, rng):
+    for cut in draw_cuts(rng, rows, _wanted(subject, rows)):
         yield _Trial(sample, whole, cut, bars.head(cut), is_prefix=True)
         changed = replace_future(bars, cut, rng, next(modes), subject.recipe.clocks)
         yield _Trial(sample, whole, cut, changed, is_prefix=False)
 
 
-def _cuts(subject: Subject, rows: int, rng: np.random.Generator) -> list[int]:
-    """Return cuts at random: evenly spaced ones would fall on the edges of buckets."""
+def _wanted(subject: Subject, rows: int) -> int:
+    """Return how many cuts of a series are tried."""
     wanted = _CUTS_OF_PYTHON if subject.runs_python else _CUTS
     wanted = wanted if subject.is_native else _CUTS_OF_LEGACY
-    if rows > _LONG:
-        wanted //= 2
-    wanted = min(wanted, rows - 1)
-    drawn = rng.choice(np.arange(1, rows), wanted, replace=False)
-    # One cut among the first bars: what is found first there may not have come yet.
-    return sorted({int(rng.integers(1, min(rows, 6))), *drawn.tolist()})
+    return wanted // 2 if rows > _LONG else wanted
 
 
 def _judge(
@@ -211,29 +211,29 @@ def _judge_pair(
     for position, column in enumerate(subject.columns):
         if not (np.isnan(part[:, position]) & np.isnan(whole[:, position])).all():
             found.compared[column] += 1
-    for one in first_differences(part, whole, input_scale=subject.input_scale):
+    scale = subject.scale(trial.frame, trial.sample.bars)
+    for one in first_differences(part, whole, scale=scale):
         column = subject.columns[one.column]
         if column in found.leaks or column in found.unsteady:
             continue
         short = trial.is_prefix and trial.cut <= subject.warm_up[one.column]
         if short and np.isnan(part[:, one.column]).all():
             continue  # too few bars for any value, as the warm-up says
-        confirmed = _confirmed(subject, trial, one.column)
+        is_new = column in found.remembers
+        confirmed = one if is_new else _confirmed(subject, trial, one.column, scale)
         if confirmed is None:
             found.unstable.add(column)
         else:
-            found.leaks[column] = Leak(
-                column, trial.sample.name, trial.cut, trial.frame, trial.sample.bars, confirmed
-            )
+            row, _, before, after = confirmed
+            witness = Witness(column, trial.sample.bars, trial.frame, trial.cut, row, before, after)
+            found.leaks[column] = Leak(trial.sample.name, witness)
 
 
-def _confirmed(subject: Subject, trial: _Trial, position: int) -> Difference | None:
+def _confirmed(subject: Subject, trial: _Trial, position: int, scale: float) -> Difference | None:
     """Return the difference when both frames are computed alone, one after the other."""
     part = subject.one(trial.frame, provider=subject.fresh())
     whole = subject.one(trial.sample.bars, provider=subject.fresh())
     if isinstance(part, BaseException) or isinstance(whole, BaseException):
         return None
-    found = first_differences(
-        part[: trial.cut], whole[: trial.cut], input_scale=subject.input_scale
-    )
+    found = first_differences(part[: trial.cut], whole[: trial.cut], scale=scale)
     return next((one for one in found if one.column == position), None)

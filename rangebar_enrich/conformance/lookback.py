@@ -88,7 +88,7 @@ def _unequal(subject: Subject, lookback: int, columns: Sequence[str], origin: st
     whole = [_last(one, width) for one in subject.values([bars.head(end + 1) for end in ends])]
     windows = [bars.slice(end - lookback, lookback + 1) for end in ends]
     part = [_last(one, width) for one in subject.values(windows)]
-    scales = _scales(subject, whole)
+    scales = _scales(subject, bars, whole)
     found = []
     for column in columns:
         position = subject.columns.index(column)
@@ -104,9 +104,9 @@ def _unequal(subject: Subject, lookback: int, columns: Sequence[str], origin: st
     return found
 
 
-def _scales(subject: Subject, rows: Sequence[Values]) -> Values:
+def _scales(subject: Subject, bars: pl.DataFrame, rows: Sequence[Values]) -> Values:
     """Return the scale of each column's inputs: that of its prices, or its own where larger."""
-    scales: Values = np.maximum(column_scales(np.array(rows)), subject.input_scale)
+    scales: Values = np.maximum(column_scales(np.array(rows)), subject.scale(bars))
     return np.where(scales > 0.0, scales, 1.0)
 
 
@@ -147,7 +147,7 @@ class _Errors:
         self._ends = [rows - 1 - 37 * back for back in range(ends)]
         frames = [self._bars.head(end + 1) for end in self._ends]
         self._whole = [_last(one, len(subject.columns)) for one in subject.values(frames)]
-        self._scale = _scales(subject, self._whole)
+        self._scale = _scales(subject, self._bars, self._whole)
         self._known: dict[int, list[float]] = {}
         self._compute(_ladder(self.most))
 

@@ -82,7 +82,7 @@ def _check_older_loader(subject: Subject, bars: pl.DataFrame) -> None:
 def _difference(subject: Subject, expected: Values, actual: Values) -> str | None:
     if expected.shape != actual.shape:
         return f"{len(actual)} rows instead of {len(expected)}"
-    found = first_differences(expected, actual, input_scale=subject.input_scale)
+    found = first_differences(expected, actual)
     if not found:
         return None
     row, column, before, after = found[0]

@@ -19,17 +19,18 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich._bars.columns import OHLCV, SYMBOL, THRESHOLD
+from rangebar_enrich._bars.columns import SYMBOL, THRESHOLD
 from rangebar_enrich._expr import tree
 from rangebar_enrich._plan.passes import make_plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich._provider.pandas_view import run_legacy
-from rangebar_enrich._trial.comparison import Values
-from rangebar_enrich._trial.samples import Recipe, Sample, make_bars, make_samples
+from rangebar_enrich._trial.comparison import Values, input_scale
+from rangebar_enrich._trial.samples import Recipe, Sample, make_bars, with_holes
+from rangebar_enrich._trial.shapes import MARKET
 from rangebar_enrich.conformance import legacy, native
 from rangebar_enrich.conformance.form import Form
-from rangebar_enrich.conformance.layout import clocks_of, layout_of, named_dtype
+from rangebar_enrich.conformance.layout import clocks_in, layout_of, named_dtype
 from rangebar_enrich.engine import Enricher
 from rangebar_enrich.errors import ProviderError
 from rangebar_enrich.protocol import BarContext
@@ -38,7 +39,7 @@ from rangebar_enrich.reach import Reach, reaches_of
 _SHORTEST, _SHORT = 64, 320
 _MOST_GIVEN = 2000
 _TRIED_ROWS = 8
-_OF_ALL_COLUMNS = ("full", "input_scale", "reaches", "reads", "runs_python", "span")
+_OF_ALL_COLUMNS = ("full", "reaches", "reads", "runs_python", "span")
 _LARGEST_COUNT = 20_000
 _LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 5_000)}
 
@@ -79,7 +80,7 @@ class Subject:
         layout = self.context.columns
         told = {SYMBOL: self.context.symbol, THRESHOLD: self.context.threshold_decimal_bps}
         fixed = {name: value for name, value in told.items() if value is not None}
-        return Recipe(layout, clocks_of(layout, self.given), self.given, fixed)
+        return Recipe(layout, clocks_in(layout, self.given), self.given, fixed)
 
     def _extended(self, context: BarContext, layout: Mapping[str, pl.DataType]) -> BarContext:
         """Return a context with the columns that other providers would make."""
@@ -134,11 +135,9 @@ class Subject:
         """Whether Python code of the provider runs on data."""
         return not self.is_native or native.runs_python(native.trees(self._exprs))
 
-    @cached_property
-    def input_scale(self) -> float:
-        """Size of the prices that it reads, 0 where it reads none."""
-        reads_price = not self.is_native or not set(OHLCV[:4]).isdisjoint(self.reads)
-        return 100.0 if reads_price else 0.0
+    def scale(self, *frames: pl.DataFrame) -> float:
+        """Return the size of the prices that it reads in some bars, 0 where it reads none."""
+        return input_scale(*map(self.narrowed, frames))
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
@@ -172,7 +171,13 @@ class Subject:
     def samples(self) -> list[Sample]:
         """The series on which promises are tried; the author's own bars stand last."""
         rows = min(max(2 * self.span + 32, _SHORTEST), _SHORT)
-        samples = make_samples(rows, self.long_rows, self.seed, self.recipe)
+        samples = [
+            Sample(name, self.bars(name, rows, seed=self.seed), shape.is_clean)
+            for name, shape in MARKET.items()
+        ]
+        holed = self.with_holes(self.bars("walk", rows, seed=self.seed + 1))
+        samples.append(Sample("nulls", holed, is_clean=False))
+        samples.append(Sample("long", self.bars("walk", self.long_rows, seed=self.seed + 2)))
         if self.given is not None and self.given.height > 1:
             own = self.bars_like_context(self.given.tail(_MOST_GIVEN))
             samples.append(Sample("given bars", own, is_clean=False))
@@ -184,7 +189,12 @@ class Subject:
 
     def bars(self, shape: str, rows: int, *, seed: int) -> pl.DataFrame:
         """Return bars of a shape with the context's columns."""
-        return make_bars(shape, rows, seed, self.recipe)
+        return make_bars(MARKET[shape], rows, seed, self.recipe)
+
+    def with_holes(self, bars: pl.DataFrame, *, nan: bool = False) -> pl.DataFrame:
+        """Return bars in which every column of floats has holes."""
+        names = [name for name, dtype in bars.schema.items() if dtype.is_float()]
+        return with_holes(bars, names, self.seed, nan=nan)
 
     def bars_like_context(self, given: pl.DataFrame) -> pl.DataFrame:
         """Return the author's bars with the context's columns, those of others made up."""
@@ -336,7 +346,7 @@ def _fitting_dtype(
     likely = layout[name]
     for dtype in [likely, pl.Float64(), pl.Boolean(), pl.Int64(), pl.String(), pl.Datetime("us")]:
         tried = {**layout, name: dtype}
-        bars = make_bars("walk", _TRIED_ROWS, 0, Recipe(tried, clocks_of(tried, None)))
+        bars = make_bars(MARKET["walk"], _TRIED_ROWS, 0, Recipe(tried, clocks_in(tried, None)))
         made = [_collected(bars.lazy().select(one), _TRIED_ROWS) for one in readers]
         if not any(isinstance(one, BaseException) for one in made):
             return dtype

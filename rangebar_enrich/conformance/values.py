@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from rangebar_enrich._expr import tree
 from rangebar_enrich._provider.declaration import ISOLATED, cause
 from rangebar_enrich._trial.comparison import Values, differing, shown
-from rangebar_enrich._trial.samples import with_holes
 from rangebar_enrich.conformance.report import BrokenPromiseError
 from rangebar_enrich.conformance.subject import Subject, quiet
 from rangebar_enrich.engine import Enricher
@@ -196,8 +195,8 @@ def _hostile(subject: Subject) -> Iterator[tuple[str, pl.DataFrame]]:
     prices = [name for name in _PRICES if name in names]
     flow = [name for name in _FLOW if name in names]
     gone = pl.int_range(pl.len()) % 7 == 3
-    yield "nulls", with_holes(walk, subject.seed)
-    yield "nulls and NaN", with_holes(walk, subject.seed, nan=True)
+    yield "nulls", subject.with_holes(walk)
+    yield "nulls and NaN", subject.with_holes(walk, nan=True)
     yield (
         "NaN",
         walk.with_columns(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from rangebar_enrich._trial.witness import Witness
 from rangebar_enrich.reach.prove import columns_read, keeps_rows, reach_of, reaches_of
-from rangebar_enrich.reach.result import Reach, Witness
+from rangebar_enrich.reach.result import Reach
 
 __all__ = ["Reach", "Witness", "columns_read", "keeps_rows", "reach_of", "reaches_of"]

@@ -4,63 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
-
-import polars as pl
 
 from rangebar_enrich._expr.tree import Node
+from rangebar_enrich._trial.witness import Witness
 from rangebar_enrich.reach.interval import Offset
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """A small table on which an earlier row changes: the proof of look-ahead.
-
-    Attributes:
-        column: Name of the expression's output, as it was given.
-        frame: All rows, only the columns that the expression reads.
-        other: A table that agrees with `frame` on the first `cut` rows and differs, or ends, after them.
-        cut: Number of rows that both tables share.
-        row: A row below `cut` whose value differs all the same, counted from 0.
-        before: Its value in `other`, when the later rows had not come.
-        after: Its value in `frame`.
-    """
-
-    column: str
-    frame: pl.DataFrame
-    other: pl.DataFrame
-    cut: int
-    row: int
-    before: Any
-    after: Any
-
-    @property
-    def ahead(self) -> int:
-        """How many rows after `row` decide on its value, at least."""
-        return max(self.cut - self.row, 1)
-
-    def __str__(self) -> str:
-        """Show the row and both its values."""
-        if self.other.height == self.cut:
-            return (
-                f"row {self.row} is {_show(self.before)} while the table ends at row {self.cut - 1}, "
-                f"and {_show(self.after)} once {self._later} come"
-            )
-        return (
-            f"row {self.row} is {_show(self.before)} or {_show(self.after)}, "
-            f"depending on what {self._later} brought"
-        )
-
-    @property
-    def _later(self) -> str:
-        last = self.frame.height - 1
-        return f"row {last} has" if last == self.cut else f"rows {self.cut} to {last} have"
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "null"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

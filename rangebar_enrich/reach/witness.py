@@ -7,30 +7,29 @@ rows. Later rows are taken away, and replaced by others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle
 
 import numpy as np
 import polars as pl
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
-from rangebar_enrich._trial import frames
-from rangebar_enrich._trial.clocks import is_time
-from rangebar_enrich._trial.frames import FAILURES, ROWS, STYLES, Style, make_frame
+from rangebar_enrich._provider.declaration import ISOLATED
+from rangebar_enrich._trial.comparison import first_change, input_scale
+from rangebar_enrich._trial.futures import FUTURES, draw_cuts, replace_future
+from rangebar_enrich._trial.samples import Recipe, clocks_of, make_bars
+from rangebar_enrich._trial.shapes import ODD, Shape, at_level
+from rangebar_enrich._trial.witness import Change, Witness, shrink
 from rangebar_enrich.reach.guess import BARS, guess_dtypes
-from rangebar_enrich.reach.result import Witness
 
+ROWS = 48
+"""Rows of a table, unless an expression reads further."""
 _CUTS = 12
-_EARLY_CUTS = (1, 2, 4)
 _MOST_ROWS = 8192
 _MOST_LEVELS = 3
 _FALLBACKS = (pl.Float64(), pl.Int64(), pl.Boolean(), pl.String(), pl.Datetime("us"))
-_Mask = np.ndarray[Any, np.dtype[np.bool_]]
-# Relative to the two values, and to what went in: sums over another number of rows round otherwise.
-_RELATIVE: dict[pl.DataType, float] = {pl.Float32(): 1e-4, pl.Float64(): 1e-7}
-_OF_INPUTS = 1e-11
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ def find_witnesses(
     found: dict[str, Witness] = {}
     for group in _groups(suspects):
         columns = _columns(group, schema)
-        search = _Hunt(group, columns)
-        search.run(STYLES)
-        found.update(search.found)
+        hunt = _Hunt(group, columns)
+        hunt.run(ODD.values())
+        found.update(hunt.found)
     for name in suspects.keys() - found.keys():
         found.update(_search_alone(Suspect(name, suspects[name]), schema))
     return found
@@ -68,12 +67,12 @@ def find_witnesses(
 
 def _search_alone(suspect: Suspect, schema: Mapping[str, pl.DataType]) -> dict[str, Witness]:
     """Try more tables, with values near the suspect's own numbers and, if none fits, of other dtypes."""
-    levels = [frames.at_level(level) for level in _levels(suspect.node) * 3]
+    levels = [at_level(level) for level in _levels(suspect.node) * 3]
     for fallback in _FALLBACKS:
-        search = _Hunt([suspect], _columns([suspect], schema, fallback))
-        search.run([*levels, *STYLES], first_seed=len(STYLES))
-        if search.computed:
-            return search.found
+        hunt = _Hunt([suspect], _columns([suspect], schema, fallback))
+        hunt.run([*levels, *ODD.values()], first_seed=len(ODD))
+        if hunt.computed:
+            return hunt.found
     return {}
 
 
@@ -106,33 +105,26 @@ class _Hunt:
     def __init__(self, suspects: list[Suspect], columns: Mapping[str, pl.DataType]) -> None:
         self._nodes = {suspect.name: suspect.node for suspect in suspects}
         self._open = {suspect.name: tree.encode(suspect.node) for suspect in suspects}
-        self._columns = columns
+        self._recipe = Recipe(columns, clocks_of(columns))
         self._rows = max((suspect.rows for suspect in suspects), default=ROWS)
         self._fragile: set[str] = set()
         self.computed = False
         self.found: dict[str, Witness] = {}
 
-    def run(self, styles: Sequence[Style], *, first_seed: int = 0) -> None:
+    def run(self, shapes: Iterable[Shape], *, first_seed: int = 0) -> None:
         """Search table by table, and leave a suspect as soon as it is proven."""
-        for seed, style in enumerate(styles, first_seed):
+        for seed, shape in enumerate(shapes, first_seed):
             if not self._open:
                 return
-            full = make_frame(self._columns, style, rows=self._rows, seed=seed)
-            later = make_frame(self._columns, style, rows=self._rows, seed=seed + 1000)
-            # Other bars, at the same times: a table whose times go back is none of the caller's.
-            later = later.with_columns(
-                full[name] for name in full.columns if is_time(name, full.schema)
-            )
-            self._compare(full, later, np.random.default_rng(seed))
+            frame = make_bars(shape, self._rows, seed, self._recipe)
+            self._compare(frame, np.random.default_rng(seed))
 
-    def _compare(self, full: pl.DataFrame, later: pl.DataFrame, rng: np.random.Generator) -> None:
-        expected, scale = self._compute(full, self._fit(full)), _scale(full)
-        for cut in dict.fromkeys(
-            [*_EARLY_CUTS, *rng.permutation(np.arange(1, full.height))[:_CUTS].tolist()]
-        ):
-            prefix = full.head(cut)
-            for other in (prefix, pl.concat([prefix, later.tail(full.height - cut)])):
-                self._settle(expected, full, other, cut, scale)
+    def _compare(self, full: pl.DataFrame, rng: np.random.Generator) -> None:
+        expected, modes = self._compute(full, self._fit(full)), cycle(FUTURES)
+        for cut in rng.permutation(draw_cuts(rng, full.height, _CUTS)).tolist():
+            replaced = replace_future(full, cut, rng, next(modes), self._recipe.clocks)
+            for other in (full.head(cut), replaced):
+                self._settle(expected, full, other, cut)
             if not self._open:
                 return
 
@@ -156,20 +148,15 @@ class _Hunt:
         }
 
     def _settle(
-        self,
-        expected: Mapping[str, pl.Series],
-        full: pl.DataFrame,
-        other: pl.DataFrame,
-        cut: int,
-        scale: float,
+        self, expected: Mapping[str, pl.Series], full: pl.DataFrame, other: pl.DataFrame, cut: int
     ) -> None:
-        pending = {name: expr for name, expr in self._open.items() if name in expected}
+        pending = {name: expr for name, expr in self._fit(other).items() if name in expected}
+        scale = input_scale(full, other)
         for name, actual in self._compute(other, pending).items():
             row = first_change(actual, expected[name], cut, scale=scale)
             if row is not None:
-                expr = self._open.pop(name)
                 witness = Witness(name, full, other, cut, row, actual[row], expected[name][row])
-                self.found[name] = _shrink(witness, expr, self._nodes[name], scale)
+                self.found[name] = _shrunk(witness, self._open.pop(name), self._nodes[name], scale)
 
 
 def compute(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr]) -> dict[str, pl.Series]:
@@ -182,7 +169,7 @@ def compute(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr]) -> dict[str, pl.S
     ]
     try:
         made = frame.lazy().with_columns(columns).select(names.keys()).collect(engine="in-memory")
-    except FAILURES:
+    except ISOLATED:
         return {}
     return {names[series.name]: series for series in made}
 
@@ -192,76 +179,22 @@ def _single(expr: pl.Expr) -> pl.Expr:
     return pl.struct(expr) if expr.meta.has_multiple_outputs() else expr
 
 
-def first_change(one: pl.Series, other: pl.Series, rows: int, *, scale: float) -> int | None:
-    """Return the first of the leading `rows` in which two series differ, or `None`.
-
-    Nulls, NaN and infinities must be in the same places; floats may differ by rounding, relative to
-    the values and to `scale`, the size of what they were made from.
-    """
-    one, other = one.head(rows), other.head(rows)
-    different = _different(one, other)
-    if one.dtype in _RELATIVE and different.any():
-        different = different & ~_rounding(one, other, scale)
-    return int(different.argmax()) if different.any() else None
-
-
-def _different(one: pl.Series, other: pl.Series) -> _Mask:
-    try:
-        return one.ne_missing(other).to_numpy()
-    except FAILURES:
-        # Some nested types can't be compared by Polars.
-        pairs = zip(one.to_list(), other.to_list(), strict=True)
-        return np.array([repr(left) != repr(right) for left, right in pairs])
-
-
-def _rounding(one: pl.Series, other: pl.Series, scale: float) -> _Mask:
-    """Mark the rows in which two float series are both finite and nearly the same."""
-    left, right = one.cast(pl.Float64).to_numpy(), other.cast(pl.Float64).to_numpy()
-    # Nulls are NaN here, and so never near.
-    with np.errstate(invalid="ignore", over="ignore"):
-        allowed = (
-            _RELATIVE[one.dtype] * np.maximum(np.abs(left), np.abs(right)) + _OF_INPUTS * scale
-        )
-        near: _Mask = np.isfinite(left) & np.isfinite(right) & (np.abs(left - right) <= allowed)
-    return near
-
-
-def _scale(frame: pl.DataFrame) -> float:
-    """Return the largest magnitude among the float columns."""
-    largest = [series.fill_nan(None).abs().max() for series in frame if series.dtype.is_float()]
-    return max((float(value) for value in largest if value is not None), default=1.0)  # type: ignore[arg-type]
-
-
-def _shrink(witness: Witness, expr: pl.Expr, node: Node, scale: float) -> Witness:
-    """Find few rows that show the same: end right after the row, and add as few as it takes."""
+def _shrunk(witness: Witness, expr: pl.Expr, node: Node, scale: float) -> Witness:
+    """Find few rows and columns that show the same."""
     read = [name for name in tree.columns(node) if name in witness.frame.columns]
-    full = witness.frame.select(read) if read and not tree.selects_by_rule(node) else witness.frame
-    name, row = witness.column, witness.row
-    short = compute(full.head(row + 1), {name: expr}).get(name)
-    for height in range(row + 2, min(row + 8, full.height + 1)):
-        longer = compute(full.head(height), {name: expr}).get(name)
-        if short is None or longer is None:
-            continue
-        changed = first_change(short, longer, row + 1, scale=scale)
-        if changed is not None:
-            return Witness(
-                name,
-                full.head(height),
-                full.head(row + 1),
-                row + 1,
-                changed,
-                short[changed],
-                longer[changed],
-            )
-    return Witness(
-        name,
-        full,
-        witness.other.select(full.columns),
-        witness.cut,
-        row,
-        witness.before,
-        witness.after,
-    )
+    if read and not tree.selects_by_rule(node):
+        other = witness.other.select(read)
+        witness = replace(witness, frame=witness.frame.select(read), other=other)
+
+    def computed(frames: Sequence[pl.DataFrame]) -> list[pl.Series | None]:
+        return [compute(frame, {"": expr}).get("") for frame in frames]
+
+    def changed(part: pl.Series, whole: pl.Series) -> Change | None:
+        row = first_change(part, whole, len(part), scale=scale)
+        return None if row is None else (row, part[row], whole[row])
+
+    heights = range(witness.row + 1, min(witness.row + 8, witness.frame.height + 1))
+    return shrink(witness, heights, computed, changed)
 
 
 _COUNTED = frozenset(

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import math
-
 import polars as pl
 import pytest
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich.reach import Witness, reach_of, reaches_of
 from rangebar_enrich.reach.result import Reach
-from rangebar_enrich.reach.witness import compute, find_witnesses, first_change
+from rangebar_enrich.reach.witness import compute, find_witnesses
 
 CLOSE = pl.col("close")
 
@@ -159,34 +157,6 @@ def test_find_witnesses_has_no_proof_against_a_causal_expression():
     node = tree.decode(cancels)
     assert node is not None
     assert find_witnesses({"x": node}, {}) == {}
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "row"),
-    [
-        ([1.0, 2.0], [1.0, 2.0], None),
-        ([1.0, 2.0], [1.0, 2.0 + 1e-12], None),
-        ([1.0, 2.0], [1.0, 2.1], 1),
-        ([1.0, None], [1.0, 2.0], 1),
-        ([None, 1.0], [None, 1.0], None),
-        ([math.nan, 1.0], [math.nan, 1.0], None),
-        ([math.nan, 1.0], [None, 1.0], 0),
-        ([math.inf, 1.0], [math.inf, 1.0], None),
-        ([math.inf, 1.0], [-math.inf, 1.0], 0),
-        ([1, 2], [1, 3], 1),
-        (["a", "b"], ["a", None], 1),
-        ([[1.0], [2.0]], [[1.0], [3.0]], 1),
-    ],
-    ids=str,
-)
-def test_first_change(one, other, row):
-    actual = first_change(pl.Series(one), pl.Series(other), 2, scale=100.0)
-    assert actual == row
-
-
-def test_first_change_looks_at_the_leading_rows_only():
-    one, other = pl.Series([1.0, 2.0]), pl.Series([1.0, 3.0])
-    assert first_change(one, other, 1, scale=1.0) is None
 
 
 def test_compute_gives_nothing_where_one_fails():

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import rangebar_enrich.reach
+
+
+def test_exports_are_listed():
+    public = {
+        name
+        for name in vars(rangebar_enrich.reach)
+        if name[0].isupper() or callable(getattr(rangebar_enrich.reach, name))
+    }
+    assert public - {"annotations"} == set(rangebar_enrich.reach.__all__)
