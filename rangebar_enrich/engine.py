@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import polars as pl
 
+from rangebar_enrich._bars.batches import read_batches
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
-from rangebar_enrich._bars.files import read_batches
 from rangebar_enrich._bars.series import SeriesKey, check_order, checked_threshold, split_series
 from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
@@ -295,8 +295,9 @@ class Enricher:
         the batches together equal one run over the whole.
 
         Args:
-            source: A path to Parquet, Arrow IPC or an IPC stream, a `pa.RecordBatchReader` or
-                anything with `__arrow_c_stream__`, or any eager kind of bars.
+            source: A path to Parquet, Arrow IPC, an IPC stream or CSV, or to a folder of such files;
+                a `pa.RecordBatchReader` or anything with `__arrow_c_stream__`; or any eager kind
+                of bars.
             rows: Most bars of a batch.
             symbol: As for `run`.
             threshold_decimal_bps: As for `run`.

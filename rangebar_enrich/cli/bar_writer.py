@@ -1,38 +1,34 @@
-"""Bars written to a file table by table."""
+"""Bars written to a file, whole or table by table; it appears whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 import pyarrow as pa
 
-from rangebar_enrich._bars.files import read_batches
-from rangebar_enrich.cli.bar_files import drafting, synced
+from rangebar_enrich._bars.batches import read_batches
+from rangebar_enrich._bars.files import ending_of, format_of
+from rangebar_enrich.cli.bar_files import check_ending
+from rangebar_enrich.errors import BarsError, message
 
 _ROWS = 500_000
 
 
-def _open_parquet(file: IO[bytes], schema: pa.Schema) -> Any:
-    import pyarrow.parquet as pq
+def write_bars(table: pa.Table, path: Path) -> None:
+    """Write `table`; a reader sees the old file or the whole new one, never a part.
 
-    return pq.ParquetWriter(file, schema)
-
-
-def _open_csv(file: IO[bytes], schema: pa.Schema) -> Any:
-    from pyarrow import csv
-
-    return csv.CSVWriter(file, schema)
-
-
-_OPENERS: dict[str, Callable[[Any, pa.Schema], Any]] = {
-    ".parquet": _open_parquet,
-    ".arrow": pa.ipc.new_file,
-    ".feather": pa.ipc.new_file,
-    ".arrows": pa.ipc.new_stream,
-    ".csv": _open_csv,
-}
+    Raises:
+        BarsError: It cannot be written; what was there before still is.
+    """
+    check_ending(path)
+    try:
+        with _drafting(path) as draft:
+            _write([table], draft)
+    except (pa.ArrowException, OSError) as cause:
+        raise BarsError(message(f"Cannot write {path.name!r}: {cause}")) from cause
 
 
 def write_tables(
@@ -48,23 +44,41 @@ def write_tables(
         fields: Called after the last table: fields, by column, as they turned out. Formats begin
             with the schema, so the file is written once more where it says something else.
     """
-    with drafting(path) as draft:
+    with _drafting(path) as draft:
         written = _write(tables, draft)
         schema = _corrected(written, fields())
-        if path.suffix.lower() != ".csv" and not schema.equals(written, check_metadata=True):
-            with drafting(draft) as again:
+        if format_of(path).is_typed and not schema.equals(written, check_metadata=True):
+            with _drafting(draft) as again:
                 _write(_relabelled(draft, schema), again)
 
 
+@contextmanager
+def _drafting(path: Path) -> Iterator[Path]:
+    """Give a path beside `path`, whose file takes its place when the block ends well."""
+    target = path.resolve()  # a symbolic link stays one
+    ending = ending_of(target)
+    stem = target.name[: len(target.name) - len(ending)]
+    draft = target.with_name(f".{stem}.{os.getpid()}.tmp{ending}")
+    try:
+        yield draft
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _write(tables: Iterable[pa.Table], path: Path) -> pa.Schema:
-    """Write tables under the first one's schema, and return it."""
+    """Write tables under the first one's schema, and return it; then they are on the disk."""
     made = iter(tables)
     first = next(made)
     schema = first.schema
-    with synced(path) as file, _OPENERS[path.suffix.lower()](file, schema) as writer:
+    made_by = format_of(path).writer
+    with path.open("xb") as file, made_by(ending_of(path), file, schema) as writer:
         writer.write_table(first)
         for table in made:
             writer.write_table(pa.Table.from_arrays(table.columns, schema=schema))
+    # NOTE: opened anew, since a compressing writer closes the file that it was given.
+    with path.open("rb+") as whole:
+        os.fsync(whole.fileno())
     return schema
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from rangebar_enrich._bars.files import read_batches
+from rangebar_enrich._bars.batches import read_batches
+from rangebar_enrich._bars.folders import count_rows, is_typed, reading, size_in_memory
 from rangebar_enrich._run.result import feature_field
-from rangebar_enrich.cli.bar_files import count_rows, size_in_memory
 from rangebar_enrich.cli.bar_writer import write_tables
 from rangebar_enrich.errors import BarsError, HistoryError, message
 
@@ -46,14 +46,10 @@ def batch_rows(
         HistoryError: Batches were asked for, and a provider cannot go on from one to the next.
     """
     # NOTE: a CSV's types are guessed from its beginning, so its batches must be asked for.
-    is_csv = bars_in.suffix.lower() == ".csv"
-    if wanted is None and (is_csv or size_in_memory(bars_in) < LARGE):
+    if wanted is None and (not is_typed(bars_in) or size_in_memory(bars_in) < LARGE):
         return None
-    try:
+    with reading(bars_in):
         first = next(read_batches(bars_in, 1))
-    except (pa.ArrowException, OSError) as cause:
-        text = f"Cannot read bars from {bars_in.name!r}: {cause}"
-        raise BarsError(text) from cause
     stuck = enricher.not_continued(first, symbol=symbol, threshold_decimal_bps=threshold)
     if not stuck:
         return wanted or BATCH_ROWS

@@ -21,9 +21,8 @@ BarsFile = Annotated[
     typer.Option(
         "--bars",
         exists=True,
-        dir_okay=False,
         readable=True,
-        help="Your own bars (.parquet, .arrow, .feather, .arrows, .csv), beside generated ones.",
+        help="Your own bars, in any file or folder that `enrich` reads, beside generated ones.",
     ),
 ]
 _CELL = 72

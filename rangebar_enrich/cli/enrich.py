@@ -88,7 +88,8 @@ def _enrich(
     threshold: int | None,
 ) -> tuple[int, Sequence[ProviderOutcome]]:
     """Enrich a file, batch by batch where it is large; return bars and outcomes."""
-    from rangebar_enrich.cli.bar_files import read_bars, write_bars
+    from rangebar_enrich.cli.bar_files import read_bars
+    from rangebar_enrich.cli.bar_writer import write_bars
     from rangebar_enrich.cli.batched import batch_rows, enrich_file
 
     rows = batch_rows(enricher, bars_in, wanted, symbol=symbol, threshold=threshold)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rangebar_enrich._bars.files import endings_text
+
 _TOLD_ELSEWHERE = ("rangebar_enrich", "clickhouse_connect")
 """Loggers whose errors a command shows itself, in outcomes and error texts."""
 
@@ -48,9 +50,8 @@ BarsIn = Annotated[
     typer.Argument(
         metavar="IN",
         exists=True,
-        dir_okay=False,
         readable=True,
-        help="Bars: .parquet, .arrow, .feather, .arrows (IPC stream) or .csv.",
+        help=f"Bars: {endings_text()}, or a folder of such files.",
     ),
 ]
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rangebar_enrich._bars.files import endings_text, format_of
+from rangebar_enrich._bars.folders import open_bars
 from rangebar_enrich.demo.trades import (
     BINANCE_ORDER,
     TRADE_SCHEMA,
     iter_checked_trades,
     name_trade_columns,
 )
-from rangebar_enrich.errors import TradesError, message
+from rangebar_enrich.errors import TradesError, UnsupportedBarsError, message
 
 _BATCH_ROWS = 50_000
 _SNIFFED_BYTES = 65_536
@@ -22,10 +24,10 @@ _TRUE, _FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]
 
 
 def iter_trade_file(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the trades of a Parquet or CSV file in `TRADE_SCHEMA`, checked, oldest first.
+    """Yield the trades of a file in `TRADE_SCHEMA`, checked, oldest first.
 
-    Columns are those of `TRADE_SCHEMA` or of Binance's aggTrades files, CSV with or without a
-    header, gzipped or not.
+    Any format of `_bars.files` will do. Columns are those of `TRADE_SCHEMA` or of Binance's
+    aggTrades files, CSV with or without a header, compressed or not.
 
     Raises:
         TradesError: The file cannot be read, holds no trade, lacks a column, or has a bad row.
@@ -49,21 +51,19 @@ def guess_symbol(path: Path) -> str | None:
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[pa.RecordBatch]]:
-    name = path.name.lower()
-    if name.endswith((".parquet", ".pq")):
-        return _parquet_batches
-    if name.endswith((".csv", ".csv.gz")):
-        return _csv_batches
-    head = f"The ending of {path.name!r} does not tell what kind of file it is."
-    raise TradesError(message(head, hint="give a .parquet, .csv or .csv.gz file."))
+    try:
+        found = format_of(path)
+    except UnsupportedBarsError as cause:
+        head = f"The ending of {path.name!r} does not tell what kind of file it is."
+        raise TradesError(message(head, hint=f"give a {endings_text()} file.")) from cause
+    return _typed_batches if found.is_typed else _csv_batches
 
 
-def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        columns = list(name_trade_columns(file.schema_arrow.names))
-        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+def _typed_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with open_bars(path, _BATCH_ROWS) as (schema, batches):
+        columns = list(name_trade_columns(schema.names))
+        for batch in batches:
+            yield batch.select(columns)
 
 
 def _csv_batches(path: Path) -> Iterator[pa.RecordBatch]:

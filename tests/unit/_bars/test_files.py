@@ -1,140 +1,143 @@
 from __future__ import annotations
 
-import polars as pl
+import io
+
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import pytest
 
-from rangebar_enrich._bars.files import read_batches
+from rangebar_enrich._bars.batches import read_batches
+from rangebar_enrich._bars.files import ENDINGS, FORMATS, ending_of, format_of
+from rangebar_enrich._bars.folders import read_whole
 from rangebar_enrich.errors import UnsupportedBarsError
 
 
-def _write(table, path):
-    if path.suffix == ".parquet":
-        pq.write_table(table, path, row_group_size=33)
-    elif path.suffix == ".csv":
-        pyarrow.csv.write_csv(table, path)
-    else:
-        opened = pa.ipc.new_stream if path.suffix == ".arrows" else pa.ipc.new_file
-        with opened(path, table.schema) as writer:
-            writer.write_table(table, max_chunksize=50)
+def write(table, path):
+    """Write a table by the writer of its ending, in pieces."""
+    with (
+        path.open("wb") as file,
+        format_of(path).writer(ending_of(path), file, table.schema) as writer,
+    ):
+        for piece in table.to_batches(max_chunksize=50):
+            writer.write_table(pa.Table.from_batches([piece], schema=table.schema))
+    return path
 
 
-@pytest.mark.parametrize(
-    "ending", [".parquet", ".PARQUET", ".arrow", ".ipc", ".feather", ".arrows", ".csv"]
-)
-def test_files_come_in_tables_of_the_size_asked_for(ending, bars, tmp_path):
+def test_endings_are_of_one_format_each():
+    assert len(ENDINGS) == sum(len(one.endings) for one in FORMATS)
+    assert all(ending == ending.lower() for ending in ENDINGS)
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".PARQUET", ".CSV.GZ"])
+def test_every_format_is_written_read_whole_and_in_batches(ending, bars, tmp_path):
+    path = write(bars, tmp_path / f"my.bars{ending}")
+
+    whole, batches = read_whole(path), pa.concat_tables(read_batches(path, 40))
+
+    assert batches.cast(whole.schema).equals(whole)
+    assert whole.to_pydict() == bars.to_pydict()
+    if format_of(path).is_typed:
+        assert whole.schema.equals(bars.schema, check_metadata=True)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nan_and_null_come_back_as_they_went_in(ending, tmp_path):
+    values = [1.0, float("nan"), None, float("inf"), float("-inf"), -0.0]
+    table = pa.table({"row": range(6), "close": values})
+
+    actual = read_whole(write(table, tmp_path / f"bars{ending}"))["close"]
+
+    assert str(actual.to_pylist()) == str(table["close"].to_pylist())
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".csv.gz"])
+def test_columns_beyond_a_format_are_decoded(ending, tmp_path):
+    text = pa.array(["a", "a", "b"])
+    words = dict.fromkeys(("ends", "view", "words"), str(text.to_pylist()))
+    exotic = {
+        "ends": pc.run_end_encode(text),
+        "view": text.cast(pa.string_view()),
+        "words": text.dictionary_encode(),
+        "wide": pa.array([1, 2, 3]).cast(pa.decimal256(45, 2)),
+    }
+
+    actual = read_whole(write(pa.table(exotic), tmp_path / f"bars{ending}"))
+
+    assert {name: str(actual[name].to_pylist()) for name in words} == words
+    assert [float(value) for value in actual["wide"].to_pylist()] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("ending", [".arrow", ".feather", ".ipc", ".arrows"])
+@pytest.mark.parametrize("opened", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_ipc_files_and_streams_are_told_apart_by_their_bytes(ending, opened, bars, tmp_path):
     path = tmp_path / f"bars{ending}"
-    _write(bars, tmp_path / f"bars{ending.lower()}")
-    (tmp_path / f"bars{ending.lower()}").rename(path)
+    with opened(str(path), bars.schema) as writer:
+        writer.write_table(bars)
 
-    tables = list(read_batches(path, 40))
-
-    assert [table.num_rows for table in tables] == [40, 40, 40]
-    assert pl.DataFrame(pa.concat_tables(tables)).equals(pl.DataFrame(bars))
-    if ending != ".csv":
-        assert tables[0].schema.metadata[b"made_by"] == b"the tests"
+    assert read_whole(path).equals(bars)
+    assert sum(table.num_rows for table in read_batches(path, 7)) == bars.num_rows
 
 
-def test_a_path_may_be_text(bars, tmp_path):
-    pq.write_table(bars, tmp_path / "bars.parquet")
+def test_csv_types_are_known_where_they_are_no_guess(tmp_path):
+    path = tmp_path / "bars.csv"
+    path.write_text("symbol,close_time,Open,close,lookback_ofi,trades\n000001,1,100,101,,7\n")
 
-    assert sum(table.num_rows for table in read_batches(str(tmp_path / "bars.parquet"), 7)) == 120
+    actual = read_whole(path)
 
-
-class _Stream:
-    """What only has the Arrow stream interface, and counts what was taken from it."""
-
-    def __init__(self, bars):
-        self._bars, self.taken = bars, 0
-
-    def __arrow_c_stream__(self, requested_schema=None):
-        def batches():
-            for batch in self._bars.to_batches(max_chunksize=10):
-                self.taken += batch.num_rows
-                yield batch
-
-        reader = pa.RecordBatchReader.from_batches(self._bars.schema, batches())
-        return reader.__arrow_c_stream__(requested_schema)
-
-
-def test_streams_are_read_as_they_come(bars):
-    stream = _Stream(bars)
-
-    first = next(read_batches(stream, 25))
-
-    assert first.num_rows == 25
-    assert stream.taken == 30
-
-
-@pytest.mark.parametrize("kind", ["table", "batch", "reader", "polars", "pandas", "stream"])
-def test_eager_kinds_and_readers(kind, bars):
-    given = {
-        "table": bars,
-        "batch": bars.combine_chunks().to_batches()[0],
-        "reader": bars.to_reader(max_chunksize=9),
-        "polars": pl.DataFrame(bars),
-        "pandas": bars.to_pandas(),
-        "stream": _Stream(bars),
-    }[kind]
-
-    tables = list(read_batches(given, 50))
-
-    assert [table.num_rows for table in tables] == [50, 50, 20]
-    assert pl.DataFrame(pa.concat_tables(tables)).equals(pl.DataFrame(bars))
-
-
-def test_a_pandas_index_becomes_the_timestamp(bars):
-    frame = bars.to_pandas()
-    frame.index = pl.Series(range(len(frame))).cast(pl.Datetime("us", "UTC")).to_pandas()
-
-    (table,) = read_batches(frame.set_index(frame.index.astype("datetime64[us, UTC]")), 1_000)
-
-    assert table.column_names[0] == "timestamp"
-
-
-@pytest.mark.parametrize("sizes", [[], [0], [0, 0]], ids=str)
-def test_no_rows_give_one_table_without_rows(sizes, bars):
-    batches = [bars.slice(0, size).combine_chunks().to_batches() for size in sizes]
-    flat = [batch for made in batches for batch in made]
-
-    (table,) = read_batches(pa.RecordBatchReader.from_batches(bars.schema, flat), 5)
-
-    assert (table.num_rows, table.schema) == (0, bars.schema)
-
-
-def test_empty_batches_between_others_are_passed_over(bars):
-    whole = bars.combine_chunks().to_batches()[0]
-    batches = [
-        whole.slice(0, 0),
-        whole.slice(0, 60),
-        whole.slice(0, 0),
-        whole.slice(60),
-        whole.slice(0, 0),
+    assert actual.schema.types == [
+        pa.string(),
+        pa.int64(),
+        pa.float64(),
+        pa.float64(),
+        pa.float64(),
+        pa.int64(),
     ]
-
-    tables = list(read_batches(pa.RecordBatchReader.from_batches(bars.schema, batches), 60))
-
-    assert [table.num_rows for table in tables] == [60, 60]
+    assert actual["symbol"].to_pylist() == ["000001"]
 
 
-def test_other_endings_are_refused(tmp_path):
-    with pytest.raises(
-        UnsupportedBarsError, match=r"^Files ending in '\.xlsx' are not read"
-    ) as caught:
-        read_batches(tmp_path / "bars.xlsx", 10)
+def test_compressed_csv_is_compressed(bars, tmp_path):
+    sizes = {
+        ending: write(bars, tmp_path / f"bars{ending}").stat().st_size
+        for ending in format_of(tmp_path / "x.csv").endings
+    }
+    assert max(size for ending, size in sizes.items() if ending != ".csv") < sizes[".csv"] / 2
 
+
+def test_parquet_is_read_in_less_than_a_row_group(tmp_path):
+    """A row group may be larger than memory: what is held does not grow with it."""
+    import pyarrow.parquet as pq
+
+    rows = 400_000
+    table = pa.table({f"c{i}": pa.array(range(i, rows + i), pa.float64()) for i in range(10)})
+    pq.write_table(table, tmp_path / "bars.parquet", row_group_size=rows, use_dictionary=False)
+    size = table.nbytes
+    del table
+    before, most = pa.total_allocated_bytes(), 0
+
+    for _ in read_batches(tmp_path / "bars.parquet", 10_000):
+        most = max(most, pa.total_allocated_bytes() - before)
+
+    assert 0 < most < size / 2
+
+
+@pytest.mark.parametrize(("name", "what"), [("x.xlsx", "ending in '.xlsx'"), ("x", "without an")])
+def test_other_endings_are_refused(name, what, tmp_path):
+    with pytest.raises(UnsupportedBarsError, match=f"^Files {what}.* are not read") as caught:
+        format_of(tmp_path / name)
     assert str(caught.value).endswith(
-        "\nHint: use .parquet, .arrow, .ipc, .feather, .arrows or .csv."
+        "Hint: use .parquet, .pq, .arrow, .ipc, .feather, .arrows, .csv, .csv.gz, .csv.bz2 or"
+        " .csv.zst; or a folder of them."
     )
 
 
-def test_absent_files_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^No such file: '.*bars\.parquet'$"):
-        read_batches(tmp_path / "bars.parquet", 10)
+def test_a_format_that_cannot_hold_a_column_says_so():
+    nested = pa.table({"list": [[1], [2]]})
+    with (
+        pytest.raises(pa.ArrowInvalid, match="list"),
+        format_of_csv().writer(".csv", io.BytesIO(), nested.schema) as writer,
+    ):
+        writer.write_table(nested)
 
 
-def test_what_holds_no_bars_is_refused():
-    with pytest.raises(UnsupportedBarsError, match=r"'builtins\.int' cannot be read"):
-        next(read_batches(7, 10))
+def format_of_csv():
+    return next(one for one in FORMATS if not one.is_typed)

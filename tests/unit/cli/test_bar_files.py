@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pyarrow as pa
 import pytest
 import typer
 
-from rangebar_enrich.cli.bar_files import check_ending, read_bars, write_bars
+from rangebar_enrich._bars.files import FORMATS
+from rangebar_enrich.cli.bar_files import check_ending, read_bars
+from rangebar_enrich.cli.bar_writer import write_bars
 from rangebar_enrich.errors import BarsError
 
-TYPED = (".parquet", ".arrow", ".feather", ".arrows")
+TYPED = tuple(ending for one in FORMATS if one.is_typed for ending in one.endings)
+PLAIN = tuple(ending for one in FORMATS if not one.is_typed for ending in one.endings)
 
 
 @pytest.fixture
@@ -33,8 +37,9 @@ def test_bar_files_keep_values_types_and_metadata(bars, tmp_path, ending):
     assert read_bars(path).equals(bars, check_metadata=True)
 
 
-def test_bar_files_keep_values_in_csv(bars, tmp_path):
-    path = tmp_path / "bars.csv"
+@pytest.mark.parametrize("ending", PLAIN)
+def test_bar_files_keep_values_in_csv(bars, tmp_path, ending):
+    path = tmp_path / f"bars{ending}"
     write_bars(bars, path)
     actual = read_bars(path)
     assert actual.to_pydict() == bars.to_pydict()
@@ -47,11 +52,11 @@ def test_read_bars_takes_whole_prices_in_csv_as_floats(tmp_path):
     assert types == [pa.int64(), pa.float64(), pa.float64(), pa.int64()]
 
 
-@pytest.mark.parametrize("ending", [*TYPED, ".csv"])
+@pytest.mark.parametrize("ending", [*TYPED, *PLAIN])
 def test_read_bars_says_what_it_cannot_read(tmp_path, ending):
     path = tmp_path / f"bars{ending}"
     path.write_bytes(b"")
-    with pytest.raises(BarsError, match=rf"Cannot read bars from 'bars\{ending}'"):
+    with pytest.raises(BarsError, match=rf"Cannot read bars from 'bars{re.escape(ending)}'"):
         read_bars(path)
 
 
@@ -90,5 +95,5 @@ def test_write_bars_obeys_the_umask(bars, tmp_path):
 
 
 def test_check_ending_lists_what_is_known(tmp_path):
-    with pytest.raises(typer.BadParameter, match=r"none of \.parquet \.arrow"):
+    with pytest.raises(typer.BadParameter, match=r"none of \.parquet \.pq \.arrow"):
         check_ending(tmp_path / "bars.xlsx")

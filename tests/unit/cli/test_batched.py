@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rangebar_enrich.cli import batched
-from rangebar_enrich.cli.bar_files import read_bars, write_bars
+from rangebar_enrich.cli.bar_files import read_bars
+from rangebar_enrich.cli.bar_writer import write_bars
 
 MORE = """
 import polars as pl
@@ -49,8 +50,8 @@ def provider(name):
 BATCHED = ("--batch-rows", "13")
 
 
-@pytest.mark.parametrize("out", ["parquet", "arrow", "feather", "arrows", "csv"])
-@pytest.mark.parametrize("source", ["parquet", "arrows", "csv"])
+@pytest.mark.parametrize("out", ["pq", "arrow", "arrows", "csv", "csv.gz"])
+@pytest.mark.parametrize("source", ["parquet", "ipc", "arrows", "csv.zst"])
 def test_batches_write_what_one_run_writes(source, out, work, bars, run):
     write_bars(bars, work / f"bars.{source}")
     args = (*provider("Good"), *provider("Sums"))
