@@ -26,6 +26,7 @@ PACKS = tuple(
     EntryPoint(name, f"rangebar_enrich.features.{place}", ENTRY_POINT_GROUP)
     for name, place in {
         "alpha158": "alpha158:Alpha158",
+        "microstructure": "microstructure:Core",
         "ta": "ta:Core",
     }.items()
 )

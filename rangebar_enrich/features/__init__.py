@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rangebar_enrich.features import alpha158, ta
+from rangebar_enrich.features import alpha158, microstructure, ta
 from rangebar_enrich.features.alpha158 import Alpha158
 
-__all__ = ["Alpha158", "alpha158", "ta"]
+__all__ = ["Alpha158", "alpha158", "microstructure", "ta"]

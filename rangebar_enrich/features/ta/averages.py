@@ -14,7 +14,7 @@ from math import isqrt
 
 import polars as pl
 
-from rangebar_enrich.features._division import divide
+from rangebar_enrich.features._arithmetic import divide
 
 
 def seeded(values: pl.Expr, *, window: int, share: float) -> pl.Expr:

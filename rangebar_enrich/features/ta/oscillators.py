@@ -7,7 +7,7 @@ from operator import add
 
 import polars as pl
 
-from rangebar_enrich.features._division import divide, divide_by_positive
+from rangebar_enrich.features._arithmetic import divide, divide_by_positive
 from rangebar_enrich.features._windows import smaller
 from rangebar_enrich.features.ta.averages import sma, wilder
 from rangebar_enrich.features.ta.volatility import true_range

@@ -9,7 +9,7 @@ from operator import add
 import polars as pl
 
 from rangebar_enrich.features import _windows as windows
-from rangebar_enrich.features._division import divide_by_positive
+from rangebar_enrich.features._arithmetic import divide_by_positive, log_of
 
 HURST_SIZES = (1, 2, 4)
 """Into how many blocks the window of `hurst` is cut."""
@@ -82,10 +82,10 @@ def hurst(values: pl.Expr, *, window: int) -> pl.Expr:
     Source: Mandelbrot and Wallis, Robustness of the Rescaled Range R/S, 1969
     Unit: none; 0.5 for a random walk of long windows, more in short ones
     """
-    prices = values.log()
+    prices = log_of(values)
     sizes = [window // blocks for blocks in HURST_SIZES]
     logs = [
-        _mean_of_blocks(_rescaled_range(prices, size), size, blocks).log()
+        log_of(_mean_of_blocks(_rescaled_range(prices, size), size, blocks))
         for size, blocks in zip(sizes, HURST_SIZES, strict=True)
     ]
     centre = sum(map(log, sizes)) / len(sizes)

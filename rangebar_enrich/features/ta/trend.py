@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from rangebar_enrich.features._division import divide, divide_by_positive
+from rangebar_enrich.features._arithmetic import divide, divide_by_positive
 from rangebar_enrich.features.ta.averages import ema, from_value, wilder
 from rangebar_enrich.features.ta.oscillators import rate_of_change
 from rangebar_enrich.features.ta.volatility import true_range

@@ -6,7 +6,7 @@ from math import log10
 
 import polars as pl
 
-from rangebar_enrich.features._division import divide, divide_by_positive
+from rangebar_enrich.features._arithmetic import divide, divide_by_positive
 from rangebar_enrich.features._windows import larger, smaller
 from rangebar_enrich.features.ta.averages import ema, sma, wilder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from rangebar_enrich.features._division import divide, divide_by_positive
+from rangebar_enrich.features._arithmetic import divide, divide_by_positive
 from rangebar_enrich.features._windows import NOISE
 from rangebar_enrich.features.ta.averages import ema, sma
 
