@@ -3,7 +3,7 @@
 What happens in a run, and where each step lives:
 
 1. `_bars.containers` wraps what the caller holds; nothing is copied.
-2. `_bars.series` finds the series, and refuses bars out of time order.
+2. `_bars.series` finds the series, `_bars.continuity` refuses bars out of order and finds gaps.
 3. `_plan.planner` compiles the providers for each series' context: once, then cached.
 4. `_run.execution` runs the plans in one collect, and finds out who failed where that fails.
 5. `_run.outputs` makes Arrow columns: warm-up and NaN become nulls in the validity bitmap.
@@ -21,25 +21,29 @@ import polars as pl
 from rangebar_enrich._bars.batches import read_batches
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
-from rangebar_enrich._bars.series import SeriesKey, check_order, checked_threshold, split_series
-from rangebar_enrich._plan.planner import Layout, Planner
-from rangebar_enrich._provider.declaration import Declaration, Kind, cause, declare_all
+from rangebar_enrich._bars.series import SeriesKey, checked_threshold, split_series
+from rangebar_enrich._plan.planner import Layout
+from rangebar_enrich._provider.declaration import Declaration, Kind, cause
 from rangebar_enrich._provider.discovery import Discovery, discover
-from rangebar_enrich._run.events import Reporter, outcomes_of
+from rangebar_enrich._run.events import (
+    OnGap,
+    Reporter,
+    log_gaps,
+    outcomes_of,
+    refuse_gaps,
+)
 from rangebar_enrich._run.execution import Execution
-from rangebar_enrich._run.inputs import Source, match_history
+from rangebar_enrich._run.inputs import read_source
 from rangebar_enrich._run.lazy import LazyBars
 from rangebar_enrich._run.result import EnrichmentResult
-from rangebar_enrich._run.settings import Engine, Settings, chosen_engine
+from rangebar_enrich._run.settings import Engine, OnError, settings_of
 from rangebar_enrich._stream.batches import BatchWalk
 from rangebar_enrich._stream.explanation import explain_plan, fixed_by
 from rangebar_enrich._stream.live import LiveEnricher
-from rangebar_enrich._stream.recursive import Held
+from rangebar_enrich._stream.view import View
 from rangebar_enrich.errors import UnsupportedBarsError, message
 
 logger = logging.getLogger(__name__)
-
-OnError = Literal["null", "raise"]
 
 
 class Enricher:
@@ -65,21 +69,8 @@ class Enricher:
         on_error: OnError = "null",
         engine: Literal["auto"] | Engine = "auto",
     ) -> None:
-        if on_error not in {"null", "raise"}:
-            msg = f"'on_error' is {on_error!r}; expected 'null' or 'raise'."
-            raise ValueError(msg)
-        discovery = discover() if providers is None else None
-        given = discovery.providers if discovery else _as_sequence(providers)
-        declarations, rejections = declare_all(given)
-        for rejection in rejections:
-            logger.error("provider left out: %s", cause(rejection.error))
-        if discovery:
-            rejections.extend(discovery.rejected)
-        raises = on_error == "raise"
-        if raises and rejections:
-            raise rejections[0].error
-        self._planner = Planner(declarations)
-        self._settings = Settings(self._planner, rejections, raises, *chosen_engine(engine))
+        self._settings = settings_of(providers, on_error=on_error, engine=engine)
+        self._planner = self._settings.planner
         self._reporter = Reporter(self._settings)
 
     @property
@@ -120,9 +111,7 @@ class Enricher:
             BarsError: The bars break a rule.
         """
         key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
-        plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        held = Held.of(plan, layout)
-        return explain_plan(plan, key, held, self._settings)
+        return explain_plan(self._view(key, layout), key, self._settings)
 
     def not_continued(
         self,
@@ -142,8 +131,11 @@ class Enricher:
             threshold_decimal_bps: As for `run`.
         """
         key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
+        return self._view(key, layout).reasons
+
+    def _view(self, key: SeriesKey, layout: Layout) -> View:
         plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        return Held.of(plan, layout).reasons
+        return View.of(plan, layout)
 
     def _unseen(
         self, bars: Any, symbol: str | None, threshold: int | None
@@ -209,6 +201,7 @@ class Enricher:
         threshold_decimal_bps: int | None = None,
         history: Any = None,
         history_is_complete: bool = False,
+        on_gap: OnGap = "warn",
     ) -> EnrichmentResult:
         """Compute every provider's features for `bars`.
 
@@ -220,8 +213,11 @@ class Enricher:
             history: Earlier bars of the same series, in any kind: context that fixes the values
                 of the new ones and does not come back. Without it each series starts with `bars`.
             history_is_complete: Each series starts with the history given, so warm-up is counted
-                from there and history of any length will do. Otherwise a provider whose values
-                the history does not fix gets the status `short_history`, and nulls.
+                from there and history of any length will do. Otherwise the bars whose values the
+                bars before them do not fix are null, and the status is `short_history`.
+            on_gap: What to do where a bar begins later than the bar before it ended: `"warn"`
+                logs one line, `"raise"` raises, `"ignore"` does neither. `result.gaps` counts
+                them all the same.
 
         Returns:
             The bars, one float64 column for each declared feature, and the outcomes.
@@ -229,19 +225,17 @@ class Enricher:
         Raises:
             BarsError: The bars or the history break a rule: see its leaves in `errors`.
             HistoryError: It is not clear which series of the history is meant.
+            BarGapError: `on_gap="raise"`, and bars are missing.
             UnsupportedBarsError: The object holds no bars.
             ProviderError: `on_error="raise"` and a provider failed.
         """
         table = read_bars(bars)
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
-        increases = check_order(table, split)
-        earlier = None
-        if history is not None:
-            earlier, above = match_history(
-                table, split, read_bars(history), is_complete=history_is_complete
-            )
-            increases = increases and above
-        source = Source(table, split, self._planner.own & table.columns.keys(), earlier, increases)
+        source = read_source(
+            table, split, self._planner.own, history, is_complete=history_is_complete
+        )
+        refuse_gaps(source.gaps, on_gap)
+        log_gaps(source.gaps, on_gap, "these bars")
         execution = Execution.of(source, self._settings)
         execution.run()
         outcomes = outcomes_of(self._settings, execution.runs)
@@ -260,23 +254,26 @@ class Enricher:
         ouroboros_mode: str | None = None,
         history: Any = None,
         history_is_complete: bool = False,
+        on_gap: OnGap = "warn",
     ) -> LiveEnricher:
-        """Return an enricher of one series that takes its bars as they come.
+        """Return an enricher that takes bars as they come, of one series or of any number.
 
         Args:
-            symbol: Symbol of the series; found in the first bars where it is `None`.
-            threshold_decimal_bps: Its threshold, likewise.
-            ouroboros_mode: Its mode, where the bars have that column.
-            history: Earlier bars of the series, in any kind. Without it the series starts with
-                the first push.
-            history_is_complete: The series starts with the history given. Recursive features
+            symbol: Symbol of the series. `None`: the bars say it, and may be of any number of
+                series, in one push as well.
+            threshold_decimal_bps: Threshold of all series; the bars say it where it is `None`.
+            ouroboros_mode: Mode of all series, where the bars have that column.
+            history: Earlier bars of the series, in any kind. Without it each series starts with
+                the first push that has bars of it.
+            history_is_complete: Each series starts with the history given. Recursive features
                 need that, unless their provider declares a `lookback`.
+            on_gap: As for `run`, in every push; `live.gaps` counts them.
 
         Raises:
             BarsError: The history breaks a rule.
         """
         key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps), ouroboros_mode)
-        live = LiveEnricher(self._settings, key)
+        live = LiveEnricher(self._settings, key, on_gap=on_gap)
         if history is not None:
             live.absorb(history, is_complete=history_is_complete)
         return live
@@ -288,6 +285,7 @@ class Enricher:
         rows: int = 500_000,
         symbol: str | None = None,
         threshold_decimal_bps: int | None = None,
+        on_gap: OnGap = "warn",
     ) -> BatchWalk:
         """Enrich bars that need not fit into memory, a batch at a time.
 
@@ -301,6 +299,7 @@ class Enricher:
             rows: Most bars of a batch.
             symbol: As for `run`.
             threshold_decimal_bps: As for `run`.
+            on_gap: As for `run`, in every batch; `gaps` counts them.
 
         Returns:
             An iterator over tables as `run` gives them, in the order of the source; its
@@ -319,6 +318,7 @@ class Enricher:
             self._settings,
             symbol=symbol,
             threshold_decimal_bps=checked_threshold(threshold_decimal_bps),
+            on_gap=on_gap,
         )
 
 
@@ -342,6 +342,7 @@ def enrich_bars(
     providers: Sequence[Any] | None = None,
     history: Any = None,
     on_error: OnError = "null",
+    on_gap: OnGap = "warn",
 ) -> Any:
     """Add every provider's features to `bars`, and return bars of the same kind.
 
@@ -354,9 +355,11 @@ def enrich_bars(
         threshold_decimal_bps: Threshold of all bars in decimal basis points, likewise.
         providers: Providers of either kind; `None`: those found by entry point.
         history: Earlier bars of the same series, in any kind: context that fixes the values of
-            the new ones and does not come back. A provider whose values it does not fix gives
-            nulls; `Enricher.run` says how much is missing.
+            the new ones and does not come back. Values that it does not fix are null;
+            `Enricher.run` says how much is missing.
         on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
+        on_gap: What to do where a bar begins later than the bar before it ended: `"warn"` logs
+            one line, `"raise"` raises, `"ignore"` does neither. Not looked for in a LazyFrame.
 
     Returns:
         The bars, then one float64 column for each declared feature; with no provider, `bars`
@@ -384,15 +387,10 @@ def enrich_bars(
             raise UnsupportedBarsError(msg)
         return enricher.lazy(bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
     result = enricher.run(
-        bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps, history=history
+        bars,
+        symbol=symbol,
+        threshold_decimal_bps=threshold_decimal_bps,
+        history=history,
+        on_gap=on_gap,
     )
     return result.to_caller()
-
-
-def _as_sequence(providers: Any) -> Sequence[Any]:
-    if isinstance(providers, Sequence) and not isinstance(providers, str | bytes):
-        return providers
-    if isinstance(providers, str | bytes | Mapping) or not hasattr(providers, "__iter__"):
-        msg = f"'providers' is {type(providers).__name__}; expected a list of providers."
-        raise TypeError(msg)
-    return list(providers)

@@ -4,6 +4,7 @@
     ├── BarsError (ValueError)              the caller's bars break a rule
     │   ├── BarColumnError                  a needed column is absent, doubled or of a wrong type
     │   ├── BarOrderError                   bars are out of time order
+    │   ├── BarGapError                     bars are missing between others
     │   └── SeriesConflictError             an argument contradicts a column
     ├── UnsupportedBarsError (TypeError)    not a kind of bars that we read
     ├── TradesError (ValueError)            trades that no bar may be built from
@@ -61,6 +62,10 @@ class BarColumnError(BarsError):
 
 class BarOrderError(BarsError):
     """Bars of one series are out of time order."""
+
+
+class BarGapError(BarsError):
+    """Bars begin later than those before them ended, and the caller asked to be stopped."""
 
 
 class SeriesConflictError(BarsError):

@@ -49,18 +49,18 @@ class WarmUp:
     def __init__(self, lengths: npt.NDArray[np.int64], before: Sequence[int]) -> None:
         self._lengths = lengths
         self._before = np.asarray(before, dtype=np.int64)
-        self._pieces: dict[tuple[int, int], list[Bitmap | None]] = {}
+        self._pieces: dict[tuple[int | tuple[int, ...], int], list[Bitmap | None]] = {}
 
-    def bitmaps(self, rows: int, pieces: int) -> list[Bitmap | None]:
+    def bitmaps(self, rows: int | tuple[int, ...], pieces: int) -> list[Bitmap | None]:
         """Return the bits of a warm-up of `rows` rows, `None` where every row is valid.
 
         Args:
-            rows: The warm-up.
+            rows: The warm-up, of all series or of each.
             pieces: 1 for one bitmap over all series, else one for each.
         """
         key = (rows, pieces)
         if key not in self._pieces:
-            masked = np.clip(rows - self._before, 0, self._lengths)
+            masked = np.clip(np.asarray(rows) - self._before, 0, self._lengths)
             if pieces == len(self._lengths):
                 made = [
                     prefix_bitmap(int(length), int(count))

@@ -20,7 +20,7 @@ from rangebar_enrich._bars.columns import (
     TIMESTAMP,
 )
 from rangebar_enrich._bars.containers import BarTable
-from rangebar_enrich.errors import BarColumnError, BarOrderError, SeriesConflictError, message
+from rangebar_enrich.errors import BarColumnError, SeriesConflictError, message
 
 _ROW = "__enrich_row"
 
@@ -228,45 +228,6 @@ def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:
         )
         raise BarColumnError(msg)
     return series.cast(pl.Int64).to_numpy()
-
-
-def check_order(bars: BarTable, split: SeriesSplit) -> bool:
-    """Refuse bars out of time order.
-
-    Returns:
-        Whether times increase strictly in every series; equal times are in order, but
-        windows over time would look ahead within a tie. True where there is no time column.
-
-    Raises:
-        BarOrderError: A bar is earlier than the one before it in its series.
-    """
-    name = time_column(bars)
-    if name is None or bars.height < 2:
-        return True
-    times = times_of(bars, name)
-    if split.order is not None:
-        times = times[split.order]
-    within = np.ones(len(times) - 1, dtype=bool)
-    within[split.starts[1:-1] - 1] = False
-    backwards = (times[1:] < times[:-1]) & within
-    if backwards.any():
-        _raise_disorder(name, times, np.flatnonzero(backwards) + 1, split)
-    return not bool(((times[1:] == times[:-1]) & within).any())
-
-
-def _raise_disorder(
-    name: str, times: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], split: SeriesSplit
-) -> None:
-    # NOTE: the first offending row of the table, not of the sorted order.
-    first = min(rows, key=lambda row: split.row_of(int(row)))
-    which = int(np.searchsorted(split.starts, first, side="right")) - 1
-    msg = message(
-        f"Bars are out of time order: {len(rows)} row(s) of '{name}' are earlier than the row"
-        f" before, the first in row {split.row_of(int(first))} of {split.keys[which]}:"
-        f" {times[first]} after {times[first - 1]}.",
-        hint=f"sort the bars by '{name}' within each series.",
-    )
-    raise BarOrderError(msg)
 
 
 def distinct(values: Sequence[Any]) -> Any:

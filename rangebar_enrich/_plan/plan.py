@@ -105,6 +105,11 @@ class LegacyStep:
 
     declaration: Declaration
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that it makes."""
+        return self.declaration.columns
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -166,9 +171,9 @@ class Plan:
 
     @cached_property
     def inputs(self) -> frozenset[str]:
-        """Bar columns that native expressions read."""
+        """Columns that native expressions read and no step makes."""
         read = frozenset[str]().union(*(one.reads for one in self.native.values()))
-        return read & self.context.columns.keys()
+        return read.difference(*(step.columns for step in self.steps))
 
     @cached_property
     def fixed_by(self) -> Mapping[str, int | None]:
@@ -180,15 +185,46 @@ class Plan:
         }
 
     @cached_property
+    def fixes(self) -> Mapping[str, int | None]:
+        """How many earlier bars fix each column, `None` where no number does."""
+        return {
+            column: self.compiled[made.name].fixes(column)
+            if made.kind is Kind.NATIVE
+            else made.fixed_by
+            for made in self.declarations
+            if made.name not in self.failures
+            for column in made.columns
+        }
+
+    @cached_property
     def times(self) -> Mapping[str, frozenset[str]]:
         """Columns that must increase strictly for a provider's windows over time."""
         return {name: one.times for name, one in self.native.items() if one.times}
+
+    def only(self, names: Collection[str], *, failures: Mapping[str, ProviderError]) -> Plan:
+        """Return a view of the plan in which some providers run.
+
+        Args:
+            names: Those that run; what they read of the others is given with the bars.
+            failures: Of the others, those that fail, and why.
+        """
+        steps = (_only(step, names) for step in self.steps)
+        view = replace(self, steps=tuple(step for step in steps if step is not None))
+        return view.failing(failures)
 
     def has_exprs(self, exprs: Mapping[str, Mapping[str, pl.Expr]]) -> bool:
         """Return whether `exprs` are what this plan runs."""
         return self.native.keys() == exprs.keys() and all(
             one.has_exprs(exprs[name]) for name, one in self.native.items()
         )
+
+
+def _only(step: NativeStep | LegacyStep, names: Collection[str]) -> NativeStep | LegacyStep | None:
+    """Return what is left of a step when only some providers run."""
+    if isinstance(step, LegacyStep):
+        return step if step.declaration.name in names else None
+    kept = step.without(step.names.difference(names))
+    return kept if kept.stages else None
 
 
 def lost_dependants(

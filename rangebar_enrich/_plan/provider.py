@@ -44,10 +44,10 @@ class CompiledProvider:
     @property
     def fixed_by(self) -> int | None:
         """How many earlier bars fix every value, or `None` where only the whole series does."""
-        counts = [self._fixed_by(column) for column in self.exprs]
+        counts = [self.fixes(column) for column in self.exprs]
         return None if None in counts else max(count for count in counts if count is not None)
 
-    def _fixed_by(self, column: str) -> int | None:
+    def fixes(self, column: str) -> int | None:
         """Return how many earlier bars fix a column: derived where it can be, else declared."""
         past = self.reaches[column].past
         known = self.declaration.lookback if past == inf else int(past)
@@ -55,7 +55,7 @@ class CompiledProvider:
 
     def shown_reach(self, column: str) -> Reach:
         """Return the reach of a column as its readers see it: warm-up and declaration included."""
-        reach, fixed = self.reaches[column], self._fixed_by(column)
+        reach, fixed = self.reaches[column], self.fixes(column)
         if fixed is None:
             return reach
         declared = reach.past == inf

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
+from rangebar_enrich._bars.continuity import Gaps
 from rangebar_enrich._bars.series import SeriesKey, distinct
 from rangebar_enrich._provider.declaration import Declaration, Rejection, cause
 from rangebar_enrich._run.result import ProviderOutcome, Status
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
-from rangebar_enrich.errors import ProviderError
+from rangebar_enrich.errors import BarGapError, ProviderError, message
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 
 logger = logging.getLogger(__name__)
@@ -23,29 +25,73 @@ def outcomes_of(settings: Settings, runs: Sequence[SeriesRun]) -> tuple[Provider
 
 
 def _outcome(declaration: Declaration, runs: Sequence[SeriesRun]) -> ProviderOutcome:
-    failed = [run for run in runs if declaration.name in run.failures]
+    name = declaration.name
+    causes = {run.key: cause(found) for run in runs if (found := run.error_of(name))}
+    failed = [run for run in runs if run.key in causes]
+    short_rows = sum(run.short_rows(name) for run in failed)
     status: Status = "ok"
     error = None
     if failed:
         status = "failed" if len(failed) == len(runs) else "partial"
-        if status == "failed" and all(declaration.name in run.short for run in failed):
+        if status == "failed" and all(run.short_rows(name) for run in failed):
             status = "short_history"
-        error = cause(failed[0].failures[declaration.name])
+        error = causes[failed[0].key]
         if len(runs) > 1:
             error = f"in {len(failed)} of {len(runs)} series, the first {failed[0].key}: {error}"
     return ProviderOutcome(
-        provider=declaration.name,
+        provider=name,
         version=declaration.version,
         columns=declaration.columns,
         status=status,
         error=error,
         failed_series=tuple(run.key for run in failed) if status == "partial" else (),
+        short_rows=short_rows,
     )
 
 
 def _left_out(rejection: Rejection) -> ProviderOutcome:
     error = cause(rejection.error)
     return ProviderOutcome(rejection.name, rejection.version, (), "left_out", error)
+
+
+OnGap = Literal["warn", "raise", "ignore"]
+
+
+def checked_on_gap(on_gap: OnGap) -> OnGap:
+    """Return what to do about gaps, if it is one of the three.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if on_gap not in {"warn", "raise", "ignore"}:
+        msg = f"'on_gap' is {on_gap!r}; expected 'warn', 'raise' or 'ignore'."
+        raise ValueError(msg)
+    return on_gap
+
+
+def refuse_gaps(gaps: Gaps, on_gap: OnGap) -> None:
+    """Raise an error for gaps, if that is what was asked for.
+
+    Raises:
+        BarGapError: There are gaps, and they are not to be.
+    """
+    if on_gap == "raise" and gaps.first is not None:
+        first = gaps.first
+        lines = [f"{key}: {count} gap(s)" for key, count in sorted(gaps.by_series.items(), key=str)]
+        msg = message(
+            f"{gaps.count} bar(s) begin later than the bar before them ended, the first in row"
+            f" {first.row} of {first.key}: {first}.",
+            lines if len(lines) > 1 else (),
+            "fetch the bars between, or pass on_gap='warn'.",
+        )
+        raise BarGapError(msg)
+
+
+def log_gaps(gaps: Gaps, on_gap: OnGap, where: str) -> None:
+    """Log gaps in one line."""
+    if on_gap == "warn" and gaps.first is not None:
+        more = f"; {gaps.count} gaps in {where}" if gaps.count > 1 else ""
+        logger.warning("gap in %s: %s%s", gaps.first.key, gaps.first, more)
 
 
 class Reporter:
@@ -74,10 +120,7 @@ class Reporter:
     def log_news(self, outcomes: Sequence[ProviderOutcome], told: dict[str, str | None]) -> None:
         """Log the failures whose cause is another than the one in `told`, and note it there."""
         # NOTE: how many bars of history are missing changes with every bar, and is one cause.
-        now = {
-            one.provider: one.status if one.status == "short_history" else one.error
-            for one in outcomes
-        }
+        now = {one.provider: "short history" if one.short_rows else one.error for one in outcomes}
         self.log([one for one in outcomes if told.get(one.provider) != now[one.provider]])
         told.update(now)
 
@@ -93,7 +136,7 @@ class Reporter:
         symbol = distinct([key.symbol for key in keys])
         threshold = distinct([key.threshold_decimal_bps for key in keys])
         for run in runs:
-            for name, error in run.failures.items():
+            for name, error in (run.short | run.failures).items():
                 _emit_failure(run.key, name, self._versions.get(name), error, trace_id)
         for one in self._rejections:
             _emit_failure(SeriesKey(symbol, threshold), one.name, one.version, one.error, trace_id)

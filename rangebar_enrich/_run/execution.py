@@ -64,9 +64,15 @@ class Execution:
     @classmethod
     def of(cls, source: Source, settings: Settings) -> Execution:
         """Return the run of all providers over all series; of none where there are no bars."""
-        layout, planner = settings.planner.layout(source.bars.dtypes), settings.planner
-        keys = source.split.keys if source.bars.height else ()
-        runs = [SeriesRun(key, planner.plan(layout, *key[:2])) for key in keys]
+        if not source.bars.height:
+            return cls(source, [], settings)
+        planner, is_complete = settings.planner, source.is_complete
+        layout = planner.layout(source.bars.dtypes)
+        lengths = source.split.lengths.tolist()
+        runs = [
+            SeriesRun(key, planner.plan(layout, *key[:2]), height, before, before, is_complete)
+            for key, height, before in zip(source.split.keys, lengths, source.before, strict=True)
+        ]
         return cls(source, runs, settings)
 
     @cached_property
@@ -81,11 +87,7 @@ class Execution:
 
     def run(self) -> None:
         """Run every step of every series; results and failures stand in the series' runs."""
-        source = self._source
         for index, run in enumerate(self.runs):
-            run.failures.update(run.plan.failures)
-            if source.history is not None and not source.history.is_complete:
-                run.check_history(source.before[index])
             if run.plan.times:
                 self._check_times(index)
         for position in range(max([len(run.plan.steps) for run in self.runs], default=0)):
@@ -95,8 +97,9 @@ class Execution:
         """Return the bars with every declared column, once the plans have run."""
         source, declarations = self._source, list(self._declarations.values())
         values = self.values()
-        features = feature_columns(declarations, outcomes, values, source.split, source.before)
-        return EnrichmentResult(source.bars, features, outcomes, source.split.keys)
+        features = feature_columns(declarations, outcomes, values, source.split, self.runs)
+        keys = source.split.keys
+        return EnrichmentResult(source.bars, features, outcomes, series=keys, gaps=source.gaps)
 
     def values(self) -> Mapping[str, Sequence[pl.Series]]:
         """Return the values of each declared column in every row of the table, sorted by series.
@@ -106,12 +109,10 @@ class Execution:
         """
         if not self.runs:
             return {}
-        lengths = self._source.split.lengths.tolist()
-        places = list(zip(self.runs, self._source.before, lengths, strict=True))
         return {
             column: [self._whole[column]]
             if column in self._whole
-            else [run.values(column, height, before) for run, before, height in places]
+            else [run.values(column) for run in self.runs]
             for made in self._declarations.values()
             for column in made.columns
         }

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from rangebar_enrich._bars.columns import MICROSECONDS, TIME_UNITS
-from rangebar_enrich._bars.containers import BarTable
-from rangebar_enrich._bars.series import (
-    SeriesKey,
-    SeriesSplit,
-    check_order,
-    split_series,
-    time_column,
-    times_of,
-)
+from rangebar_enrich._bars.containers import BarTable, read_bars
+from rangebar_enrich._bars.continuity import Break, Gaps, Timeline, Watermark
+from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series, time_column
 from rangebar_enrich.errors import BarColumnError, BarOrderError, HistoryError, message
 
 
@@ -65,6 +60,7 @@ class Source:
         hidden: Columns that a running provider declares; shown to nobody.
         history: Earlier bars, or `None` where every series starts with the table.
         times_increase: Whether no two bars of a series, history included, share a time.
+        gaps: Gaps of the bars, those between them and the history included.
     """
 
     bars: BarTable
@@ -72,6 +68,12 @@ class Source:
     hidden: frozenset[str] = frozenset()
     history: History | None = None
     times_increase: bool = True
+    gaps: Gaps = field(default_factory=Gaps)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every series starts with the first bar that is given of it."""
+        return self.history is None or self.history.is_complete
 
     @cached_property
     def before(self) -> list[int]:
@@ -135,84 +137,109 @@ def _same_series(mine: SeriesKey, theirs: SeriesKey) -> bool:
     return all(a == b or a is None or b is None for a, b in zip(mine, theirs, strict=True))
 
 
+def read_source(
+    bars: BarTable,
+    split: SeriesSplit,
+    own: Collection[str],
+    history: Any = None,
+    *,
+    is_complete: bool = False,
+) -> Source:
+    """Put the history before the bars, and check how they follow one another.
+
+    Args:
+        bars: The new bars.
+        split: Their series.
+        own: Columns that the providers make.
+        history: Earlier bars, in any kind, or `None`.
+        is_complete: Whether each series starts with its history.
+
+    Returns:
+        The source of a run.
+
+    Raises:
+        BarsError: The bars or the history break a rule.
+        HistoryError: Two series of the history stand for one of the bars.
+    """
+    hidden = frozenset(own & bars.columns.keys())
+    timeline = Timeline(bars, split) if bars.height else None
+    earlier, marks, increases = None, [Watermark()] * len(split.keys), True
+    if history is not None:
+        earlier, marks, increases = match_history(
+            bars, split, timeline, read_bars(history), is_complete=is_complete
+        )
+    if timeline is None:
+        return Source(bars, split, hidden, earlier)
+    increases = increases and timeline.increases
+    return Source(bars, split, hidden, earlier, increases, timeline.gaps(marks))
+
+
 def match_history(
-    bars: BarTable, split: SeriesSplit, history: BarTable, *, is_complete: bool
-) -> tuple[History, bool]:
+    bars: BarTable,
+    split: SeriesSplit,
+    timeline: Timeline | None,
+    history: BarTable,
+    *,
+    is_complete: bool,
+) -> tuple[History, list[Watermark], bool]:
     """Find the earlier bars of each series of a table.
 
     Args:
         bars: The new bars.
         split: Their series.
+        timeline: Their order, `None` without bars.
         history: Earlier bars; those of other series are ignored.
         is_complete: Whether each series starts with its history.
 
     Returns:
-        The history, and whether no two bars of a series share a time.
+        The history, the last bar of each series in it, and whether no two bars share a time.
 
     Raises:
         HistoryError: Two series of the history stand for one of the bars.
-        BarOrderError: History is out of order, or ends after the bars begin.
+        BarOrderError: History is out of order, ends after the bars begin, or with one of them.
     """
     earlier = split_series(history)
-    increases = check_order(history, earlier)
-    places: list[int | None] = []
-    for key in split.keys:
-        found = [i for i, other in enumerate(earlier.keys) if _same_series(key, other)]
-        if len(found) > 1:
-            exact = [i for i in found if earlier.keys[i] == key]
-            found = exact or found
-        if len(found) > 1:
-            msg = f"History has {len(found)} series that could be the past of {key}."
-            raise HistoryError(message(msg, hint="give history of the same series columns."))
-        places.append(found[0] if found else None)
-    made = History(history, earlier, tuple(places), is_complete)
-    return made, _check_junction(bars, split, made) and increases
+    places = tuple(_past_of(key, earlier.keys) for key in split.keys)
+    made = History(history, earlier, places, is_complete)
+    past = Timeline(history, earlier) if history.height else None
+    if past is None or timeline is None:
+        return made, [Watermark()] * len(places), True
+    if timeline.clock is not None:
+        _check_columns(bars, history, [timeline.clock])
+    names = [name for name in bars.columns if name in history.columns]
+    marks = _marks(past, made, None)
+    has_ties = timeline.joins_a_tie(marks)
+    if has_ties:
+        marks = _marks(past, made, names)
+    found = timeline.first_break(marks, names)
+    if found is not None:
+        raise BarOrderError(_overlap(found))
+    return made, marks, past.increases and not has_ties
 
 
-def _check_junction(bars: BarTable, split: SeriesSplit, history: History) -> bool:
-    """Refuse history that ends after the bars begin; return whether it ends before."""
-    name = time_column(bars)
-    if name is None or not bars.height or not history.bars.height:
-        return True
-    _check_columns(bars, history.bars, [name])
-    new = _sorted(times_of(bars, name), split)
-    old = _sorted(times_of(history.bars, name), history.split)
-    strictly = True
-    for index, place in enumerate(history.places):
-        if place is None or history.split.lengths[place] == 0:
-            continue
-        first = new[split.starts[index]]
-        last = old[history.split.starts[place + 1] - 1]
-        if last > first:
-            msg = message(
-                f"History of {split.keys[index]} ends after the bars begin:"
-                f" '{name}' {last} in its last row, {first} in the first new row.",
-                hint="give only bars that are earlier than the new ones.",
-            )
-            raise BarOrderError(msg)
-        if last == first:
-            _check_repeat(bars, split, history, index, place)
-        strictly = strictly and bool(last < first)
-    return strictly
+def _past_of(key: SeriesKey, earlier: Sequence[SeriesKey]) -> int | None:
+    """Return which series of the history is the past of one of the bars, `None` for none."""
+    found = [i for i, other in enumerate(earlier) if _same_series(key, other)]
+    if len(found) > 1:
+        found = [i for i in found if earlier[i] == key] or found
+    if len(found) > 1:
+        msg = f"History has {len(found)} series that could be the past of {key}."
+        raise HistoryError(message(msg, hint="give history of the same series columns."))
+    return found[0] if found else None
 
 
-def _check_repeat(
-    bars: BarTable, split: SeriesSplit, history: History, index: int, place: int
-) -> None:
-    """Refuse history that ends with the first new bar."""
-    names = [name for name in bars.columns if name in history.bars.columns]
-    first = split.row_of(int(split.starts[index]))
-    last = history.split.row_of(int(history.split.starts[place + 1]) - 1)
-    new = bars.to_polars(names).select(names).row(first)
-    old = history.bars.to_polars(names).select(names).row(last)
-    # NOTE: as text a NaN equals itself.
-    if repr(new) == repr(old):
-        msg = message(
-            f"History of {split.keys[index]} ends with the first new bar.",
-            hint="give only bars that are earlier than the new ones.",
-        )
-        raise BarOrderError(msg)
+def _marks(past: Timeline, history: History, names: Sequence[str] | None) -> list[Watermark]:
+    """Return the last bar of history of each series of the table."""
+    made = past.marks([Watermark()] * len(history.split.keys), names)
+    return [Watermark() if place is None else made[place] for place in history.places]
 
 
-def _sorted(times: npt.NDArray[np.int64], split: SeriesSplit) -> npt.NDArray[np.int64]:
-    return times if split.order is None else times[split.order]
+def _overlap(found: Break) -> str:
+    hint = "give only bars that are earlier than the new ones."
+    if found.is_repeat:
+        return message(f"History of {found.key} ends with the first new bar.", hint=hint)
+    return message(
+        f"History of {found.key} ends after the bars begin:"
+        f" '{found.clock}' {found.last} in its last row, {found.time} in the first new row.",
+        hint=hint,
+    )

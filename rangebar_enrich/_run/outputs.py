@@ -17,6 +17,7 @@ from rangebar_enrich._bars.feature import (
 from rangebar_enrich._bars.series import SeriesSplit
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich._run.result import ProviderOutcome, feature_field
+from rangebar_enrich._run.workspace import SeriesRun
 
 Values = Mapping[str, Sequence[pl.Series]]
 """Each declared column, its rows sorted by series, in one piece or one for each series."""
@@ -27,7 +28,7 @@ def feature_columns(
     outcomes: Sequence[ProviderOutcome],
     values: Values,
     split: SeriesSplit,
-    before: Sequence[int],
+    runs: Sequence[SeriesRun],
 ) -> list[FeatureColumn]:
     """Return every declared column, with who made it and how it went.
 
@@ -36,9 +37,9 @@ def feature_columns(
         outcomes: What became of them.
         values: What they gave; anything where there are no rows.
         split: The series of the table.
-        before: Rows of each series that came before the table's: warm-up is counted from them.
+        runs: What became of each series: in which rows warm-up or history leave no value.
     """
-    arrays = _arrays(declarations, values, split, before)
+    arrays = _arrays(declarations, values, split, runs)
     return [
         FeatureColumn(feature_field(column, outcome), arrays[column])
         for declaration, outcome in zip(declarations, outcomes, strict=False)
@@ -47,21 +48,26 @@ def feature_columns(
 
 
 def _arrays(
-    declarations: Sequence[Declaration], values: Values, split: SeriesSplit, before: Sequence[int]
+    declarations: Sequence[Declaration],
+    values: Values,
+    split: SeriesSplit,
+    runs: Sequence[SeriesRun],
 ) -> Mapping[str, pa.ChunkedArray]:
     rows = {column: count for made in declarations for column, count in made.warm_up.items()}
     height = int(split.starts[-1])
     if not height or not rows:
         return dict.fromkeys(rows, pa.chunked_array([], type=pa.float64()))
     if len(split.keys) == 1 and height <= STACKED_ROWS:
-        masked = [max(count - before[0], 0) for count in rows.values()]
+        run = runs[0]
+        masked = [max(run.needed(*one) - run.before, 0) for one in rows.items()]
         stacked = stacked_arrays([values[column][0] for column in rows], masked)
         return dict(zip(rows, stacked, strict=True))
-    warm_up = WarmUp(split.lengths, before)
-    arrays = {
-        column: feature_array(values[column], warm_up.bitmaps(count, len(values[column])))
-        for column, count in rows.items()
-    }
+    warm_up = WarmUp(split.lengths, [run.before for run in runs])
+    partial = [] if all(run.is_complete for run in runs) else runs
+    arrays = {}
+    for column, count in rows.items():
+        needed = tuple(run.needed(column, count) for run in partial) or count
+        arrays[column] = feature_array(values[column], warm_up.bitmaps(needed, len(values[column])))
     if split.order is None:
         return arrays
     # NOTE: warm-up is counted series by series, so it is written before the rows go back.

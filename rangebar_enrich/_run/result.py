@@ -11,12 +11,13 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from rangebar_enrich._bars.containers import BarTable
+from rangebar_enrich._bars.continuity import Gaps
 from rangebar_enrich._bars.feature import FeatureColumn
 from rangebar_enrich._bars.series import SeriesKey
 
 Status = Literal["ok", "failed", "partial", "short_history", "left_out"]
 """`ok`: computed. `failed`: all null, in every series. `partial`: all null in the series that
-failed. `short_history`: history too short to fix the values, all null. `left_out`: the declaration
+failed. `short_history`: history too short to fix all values, null where it does not. `left_out`: the declaration
 is broken or the provider cannot be loaded, no columns."""
 
 
@@ -31,6 +32,7 @@ class ProviderOutcome:
         status: See `Status`.
         error: The cause in one readable line, or `None`.
         failed_series: Series in which it failed, where it did not fail in all.
+        short_rows: Bars without its values because the history does not reach far enough back.
     """
 
     provider: str
@@ -39,6 +41,7 @@ class ProviderOutcome:
     status: Status
     error: str | None = None
     failed_series: tuple[SeriesKey, ...] = ()
+    short_rows: int = 0
 
     @property
     def ok(self) -> bool:
@@ -67,6 +70,7 @@ class EnrichmentResult:
     Attributes:
         outcomes: One `ProviderOutcome` for each provider, in output order, those left out last.
         series: The series of the bars, in order of first appearance.
+        gaps: Bars that begin later than the bar before them ended.
     """
 
     def __init__(
@@ -74,12 +78,15 @@ class EnrichmentResult:
         bars: BarTable,
         features: Sequence[FeatureColumn],
         outcomes: Sequence[ProviderOutcome],
+        *,
         series: Sequence[SeriesKey] = (),
+        gaps: Gaps | None = None,
     ) -> None:
         self._bars = bars
         self._features = tuple(features)
         self.outcomes = tuple(outcomes)
         self.series = tuple(series)
+        self.gaps = gaps or Gaps()
 
     @cached_property
     def table(self) -> pa.Table:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from rangebar_enrich._plan.planner import Planner
-from rangebar_enrich._provider.declaration import Declaration, Rejection
+from rangebar_enrich._provider.declaration import Declaration, Rejection, cause, declare_all
+from rangebar_enrich._provider.discovery import discover
+
+logger = logging.getLogger(__name__)
 
 Engine = Literal["in-memory", "streaming"]
+OnError = Literal["null", "raise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,45 @@ class Settings:
         return self.planner.declarations
 
 
-def chosen_engine(engine: Literal["auto"] | Engine) -> tuple[Engine, str]:
+def settings_of(
+    providers: Sequence[Any] | None, *, on_error: OnError, engine: Literal["auto"] | Engine
+) -> Settings:
+    """Check providers, find those that are not given, and keep what was asked for.
+
+    Args:
+        providers: Providers of either kind; `None`: those found by entry point.
+        on_error: Whether a failure gives nulls or raises.
+        engine: Engine of Polars.
+
+    Raises:
+        ProviderError: A failure raises, and a provider breaks its declaration.
+    """
+    if on_error not in {"null", "raise"}:
+        msg = f"'on_error' is {on_error!r}; expected 'null' or 'raise'."
+        raise ValueError(msg)
+    discovery = discover() if providers is None else None
+    given = discovery.providers if discovery else _as_sequence(providers)
+    declarations, rejections = declare_all(given)
+    for rejection in rejections:
+        logger.error("provider left out: %s", cause(rejection.error))
+    if discovery:
+        rejections.extend(discovery.rejected)
+    raises = on_error == "raise"
+    if raises and rejections:
+        raise rejections[0].error
+    return Settings(Planner(declarations), tuple(rejections), raises, *_chosen_engine(engine))
+
+
+def _as_sequence(providers: Any) -> Sequence[Any]:
+    if isinstance(providers, Sequence) and not isinstance(providers, str | bytes):
+        return providers
+    if isinstance(providers, str | bytes | Mapping) or not hasattr(providers, "__iter__"):
+        msg = f"'providers' is {type(providers).__name__}; expected a list of providers."
+        raise TypeError(msg)
+    return list(providers)
+
+
+def _chosen_engine(engine: Literal["auto"] | Engine) -> tuple[Engine, str]:
     """Return the engine of Polars to run eager bars on, and why.
 
     Raises:

@@ -11,12 +11,13 @@ from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
 from rangebar_enrich._plan.provider import CompiledProvider
 from rangebar_enrich._provider.declaration import cause
 from rangebar_enrich._run.settings import Settings
-from rangebar_enrich._stream.recursive import Held
+from rangebar_enrich._stream.view import View
 
 
-def explain_plan(plan: Plan, key: SeriesKey, held: Held, settings: Settings) -> str:
+def explain_plan(view: View, key: SeriesKey, settings: Settings) -> str:
     """Return a plan as text: stages in order, reach of each feature, shared parts, failures."""
     count, features = len(settings.declarations), len(settings.planner.columns)
+    plan = view.whole
     lines = [f"Plan for {key}: {count} provider(s), {features} feature(s)"]
     lines.append(f"Engine: {settings.engine} ({settings.why_engine})")
     for number, step in enumerate(plan.steps, 1):
@@ -27,7 +28,7 @@ def explain_plan(plan: Plan, key: SeriesKey, held: Held, settings: Settings) -> 
     for name, error in plan.failures.items():
         lines.append(f"Failed: {name}: {cause(error)}")
     lines.extend(f"Left out: {one.name}: {cause(one.error)}" for one in settings.rejections)
-    lines += _history(plan, held)
+    lines += _history(view)
     return "\n".join(lines)
 
 
@@ -37,15 +38,15 @@ def fixed_by(plan: Plan) -> int | None:
     return None if None in counts else max((n for n in counts if n is not None), default=0)
 
 
-def _history(plan: Plan, held: Held) -> Iterator[str]:
+def _history(view: View) -> Iterator[str]:
     """Say how features go on from bar to bar."""
-    finite = [count for count in plan.fixed_by.values() if count is not None]
+    finite = [count for count in view.whole.fixed_by.values() if count is not None]
     if finite:
-        names = _listed(name for name, count in plan.fixed_by.items() if count is not None)
+        names = _listed(name for name, count in view.whole.fixed_by.items() if count is not None)
         yield f"History: {max(finite)} earlier bar(s) fix the values of {names}"
-    if held.continuations:
-        yield f"Held: {_listed(held.continuations)} go on from the state of their recursions"
-    for name, reason in held.reasons.items():
+    if view.held:
+        yield f"Held: {_listed(view.held)} go on from the state of their recursions"
+    for name, reason in view.reasons.items():
         yield f"Whole series only: '{name}': {reason}; a declared 'lookback' would bound it"
 
 

@@ -1,57 +1,54 @@
-"""What series carry from increment to increment, and how features go on from it.
+"""A stream: any number of series that go on, table after table.
 
-Providers whose values a number of earlier bars fixes run through `execution`, with those bars
-carried as context, all series in one collect. Recursive ones go on from a held state. What
-neither can continue fails, and says why.
+1. `take` checks that the bars of each series follow those before, and finds its `View`: the compiled
+   plan, by what each provider goes on from.
+2. `_advance` goes on from held states, then runs what earlier bars fix, all series in one collect,
+   with the bars carried as context.
+3. `commit` makes the places behind the table those from which the next one goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
-from rangebar_enrich._bars.containers import PolarsBars
+from rangebar_enrich._bars.columns import RESERVED
+from rangebar_enrich._bars.containers import BarTable, PolarsBars
+from rangebar_enrich._bars.continuity import Break, Gaps, Timeline
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
 from rangebar_enrich._plan.mend import mended_columns
-from rangebar_enrich._plan.plan import Plan
-from rangebar_enrich._plan.planner import Layout, Planner
-from rangebar_enrich._provider.declaration import ISOLATED, Kind, cause
+from rangebar_enrich._plan.planner import Layout
+from rangebar_enrich._provider.declaration import ISOLATED, cause
 from rangebar_enrich._recursion import Continuation, State
+from rangebar_enrich._run.events import (
+    OnGap,
+    Reporter,
+    checked_on_gap,
+    log_gaps,
+    outcomes_of,
+    refuse_gaps,
+)
 from rangebar_enrich._run.execution import Execution
-from rangebar_enrich._run.inputs import History, Source
+from rangebar_enrich._run.inputs import History, Source, slices
+from rangebar_enrich._run.outputs import Values, feature_columns
+from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
-from rangebar_enrich._stream.recursive import Held
+from rangebar_enrich._stream.place import Place
+from rangebar_enrich._stream.view import View
 from rangebar_enrich.errors import (
-    HistoryError,
+    BarColumnError,
+    BarOrderError,
     ProviderError,
     RunError,
-    ShortHistoryError,
     message,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """A place in a series; immutable, so that an increment that fails changes nothing.
-
-    Attributes:
-        rows: Bars so far.
-        is_complete: Whether the first of them was the first of the series.
-        context: The last bars, as far as windows reach; `None` before the first bars.
-        states: What recursive providers go on from.
-        broken: Recursive providers that failed once: their state is lost.
-    """
-
-    rows: int = 0
-    is_complete: bool = True
-    context: pl.DataFrame | None = None
-    states: Mapping[str, State] = field(default_factory=dict)
-    broken: Mapping[str, str] = field(default_factory=dict)
+_MOST_GAPS_TOLD = 3
+"""Tables with gaps, one after the other, that are logged."""
 
 
 @dataclass(slots=True)
@@ -59,200 +56,291 @@ class Increment:
     """New bars of one series, on their way.
 
     Attributes:
-        key: The series.
-        carried: Where it stands.
-        bars: The bars that follow: all columns of the layout, in time order.
+        view: What its providers go on from.
+        place: Where the series stands.
+        bars: The new bars: what anybody reads of them, in time order.
+        after: Where the series stands behind them.
+        run: What becomes of them.
     """
 
-    key: SeriesKey
-    carried: Carried
+    view: View
+    place: Place
     bars: pl.DataFrame
+    after: Place
+    run: SeriesRun
 
 
-class Carrier:
-    """Continues all providers over series that share one plan, increment by increment.
+@dataclass(slots=True)
+class Arrival:
+    """A table that a stream has taken.
+
+    Attributes:
+        split: The series of the table.
+        layout: The columns that providers may read.
+        gaps: Its gaps, those between it and the bars before included.
+        increments: New bars of each series.
+        outcomes: What became of each provider.
+        values: Values of each declared column by series, in one piece or one for each.
+    """
+
+    split: SeriesSplit
+    layout: Layout
+    gaps: Gaps = field(default_factory=Gaps)
+    increments: Sequence[Increment] = ()
+    outcomes: tuple[ProviderOutcome, ...] = ()
+    values: Values = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[SeriesRun]:
+        """What became of each series."""
+        return [one.run for one in self.increments]
+
+
+class Stream:
+    """Series that go on, table after table.
 
     Args:
         settings: The providers, and how to run them.
-        layout: Columns that they may read; the same in every increment.
-        plan: What they do with them.
+        refusal: Says in words that a bar does not follow those before.
+        on_gap: What to do where bars are missing between others.
+        noun: What one table is called in a log line.
+
+    Attributes:
+        layout: Columns that providers may read, in every table; `None` before the first.
+        places: Where each series stands.
     """
 
-    def __init__(self, settings: Settings, layout: Layout, plan: Plan) -> None:
-        self._plan = plan
-        self._declarations = {made.name: made for made in settings.declarations}
-        self._held = Held.of(plan, layout)
-        finite = plan.fixed_by.keys() - self._held.continuations.keys()
-        counts = {name: count for name in finite if (count := plan.fixed_by[name]) is not None}
-        self._finite = Planner([made for made in settings.declarations if made.name in counts])
-        self._settings = replace(settings, planner=self._finite)
-        self.context_rows = max(counts.values(), default=0)
-        self._extra = self._held_columns_read()
-        self._layout: Layout = (*layout, *((name, pl.Float64()) for name in self._extra))
-        self._names = self._names_to_carry([name for name, _ in layout])
+    def __init__(
+        self, settings: Settings, refusal: Callable[[Break], str], *, on_gap: OnGap, noun: str
+    ) -> None:
+        self._settings, self._refusal = settings, refusal
+        self._on_gap, self._noun = checked_on_gap(on_gap), noun
+        self._reporter = Reporter(settings)
+        self._told: dict[str, str | None] = {}
+        self._views: dict[int, View] = {}
+        self._known: dict[SeriesKey, View] = {}
+        self.layout: Layout | None = None
+        self.places: dict[SeriesKey, Place] = {}
 
-    def _held_columns_read(self) -> list[str]:
-        """Return the columns of held providers that finite ones read, or are shown."""
-        made = [name for one in self._held.continuations.values() for name in one.columns]
-        read: set[str] = set()
-        for one in self._finite.declarations:
-            if one.kind is Kind.NATIVE:
-                read |= self._plan.native[one.name].reads
-            else:
-                read |= set(made if one.requires is None else one.requires)
-        return [name for name in made if name in read]
+    def push(self, table: BarTable, split: SeriesSplit, start: Place | None = None) -> Arrival:
+        """Compute the features of bars that follow those before.
 
-    def _names_to_carry(self, names: Sequence[str]) -> list[str]:
-        """Return the bar columns that the context keeps; one at least, since a frame needs rows."""
-        if any(made.kind is Kind.LEGACY for made in self._finite.declarations):
-            return list(names)
-        reads = [self._plan.native[made.name].reads for made in self._finite.declarations]
-        read = frozenset[str]().union(*reads)
-        return [name for name in names if name in read] or list(names[:1])
+        Where a failure raises and there is one, nothing changes; `finish` raises it.
 
-    def start(self, *, is_complete: bool = True) -> Carried:
-        """Return the place before the first bar."""
-        states = {name: made.start() for name, made in self._held.continuations.items()}
-        return Carried(is_complete=is_complete, states=states)
-
-    def resume(self, carried: Carried, states: Mapping[str, bytes]) -> Carried:
-        """Return a place that was read from bytes, with the states of recursive providers.
+        Args:
+            table: The bars.
+            split: Their series.
+            start: Where a series stands that is new.
 
         Raises:
-            HistoryError: What was carried is not what these providers go on from.
+            BarsError: The bars break a rule, or are not the next ones.
         """
-        context, held = carried.context, self._held.continuations
-        names = [*self._names, *self._extra]
-        fits = context is None or (
-            context.columns == names and context.height == min(carried.rows, self.context_rows)
+        if not table.height:
+            return Arrival(split, self.layout or ())
+        arrival = self.take(table, split, start)
+        refuse_gaps(arrival.gaps, self._on_gap)
+        self._advance(arrival)
+        arrival.outcomes = outcomes_of(self._settings, arrival.runs)
+        if not (self._settings.raises and any(run.has_failed for run in arrival.runs)):
+            self.commit(arrival)
+            self._log_gaps(arrival)
+        self._reporter.log_news(arrival.outcomes, self._told)
+        return arrival
+
+    def finish(self, table: BarTable, arrival: Arrival) -> EnrichmentResult:
+        """Tell the hooks, and return the bars with their features.
+
+        Raises:
+            ProviderError: A provider failed, and the enricher raises.
+        """
+        declarations, runs, split = self._settings.declarations, arrival.runs, arrival.split
+        outcomes = arrival.outcomes or outcomes_of(self._settings, runs)
+        if runs:
+            self._reporter.announce(split.keys, runs, outcomes, table.height)
+        if self._settings.raises:
+            for run in runs:
+                run.raise_first()
+        features = feature_columns(declarations, outcomes, arrival.values, split, runs)
+        return EnrichmentResult(table, features, outcomes, series=split.keys, gaps=arrival.gaps)
+
+    def view(self, key: SeriesKey, layout: Layout) -> View:
+        """Return what the providers of a series go on from."""
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        plan = self._settings.planner.plan(layout, key.symbol, key.threshold_decimal_bps)
+        if id(plan) not in self._views:
+            self._views[id(plan)] = View.of(plan, layout)
+        return self._views[id(plan)]
+
+    def take(self, table: BarTable, split: SeriesSplit, start: Place | None = None) -> Arrival:
+        """Check that bars follow those before; nothing is computed and nothing changes.
+
+        Args:
+            table: The bars, with at least one row.
+            split: Their series.
+            start: Where a series stands that is new.
+
+        Raises:
+            BarColumnError: A column is missing or has another dtype than before.
+            BarOrderError: A bar is earlier than one before it, or one of the last is repeated.
+        """
+        timeline = Timeline(table, split)
+        layout = self.layout or self._settings.planner.layout(table.dtypes)
+        _check_layout(layout, table.dtypes)
+        places = [self.places.get(key) or start or Place() for key in split.keys]
+        views = [self.view(key, layout) for key in split.keys]
+        reads = frozenset().union(*(view.reads for view in set(views)))
+        names = [name for name, _ in layout if name in RESERVED or name in reads]
+        marks = [place.mark for place in places]
+        found = timeline.first_break(marks, names)
+        if found is not None:
+            raise BarOrderError(self._refusal(found))
+        gaps = timeline.gaps(marks)
+        frames = slices(table.to_polars(reads), split)
+        behind = timeline.marks(marks, names)
+        increments = []
+        for key, view, place, frame, mark in zip(
+            split.keys, views, places, frames, behind, strict=True
+        ):
+            after = place.behind(frame.height, mark, gaps.by_series.get(key, 0))
+            context = 0 if place.context is None else place.context.height
+            run = SeriesRun(key, view.plan, frame.height, place.rows, context, place.is_complete)
+            increments.append(Increment(view, place, frame, after, run))
+        return Arrival(split, layout, gaps, increments)
+
+    def _advance(self, arrival: Arrival) -> None:
+        by_view: dict[View, list[Increment]] = {}
+        for one in arrival.increments:
+            by_view.setdefault(one.view, []).append(one)
+        for view, work in by_view.items():
+            shown = [_go_on(one) for one in work]
+            if view.plan.steps:
+                execution = Execution(
+                    _with_context(work, shown), [one.run for one in work], self._settings
+                )
+                execution.run()
+                values = execution.values()
+                if len(by_view) == 1:
+                    arrival.values = values
+                elif len(work) > 1:
+                    _split_up(values, view.columns, [one.run for one in work])
+        if not arrival.values:
+            arrival.values = {
+                column: [run.values(column) for run in arrival.runs]
+                for column in self._settings.planner.columns
+            }
+
+    def absorb(self, table: BarTable, split: SeriesSplit, start: Place) -> None:
+        """Go on from behind bars whose features nobody wants.
+
+        Args:
+            table: The bars, with at least one row.
+            split: Their series.
+            start: Where each series stands before them.
+        """
+        arrival = self.take(table, split, start)
+        for one in arrival.increments:
+            _go_on(one)
+            one.after = replace(one.after, gaps=0, streak=0)
+        self.commit(arrival)
+
+    def commit(self, arrival: Arrival) -> None:
+        """Go on from behind these bars from now on."""
+        self.layout = arrival.layout
+        for one in arrival.increments:
+            self.places[one.run.key] = one.after
+            self._known[one.run.key] = one.view
+
+    def resume(self, layout: Layout | None, places: Mapping[SeriesKey, Place]) -> None:
+        """Go on from places that were read from a snapshot."""
+        self.layout, self.places = layout, dict(places)
+        self._known = {key: self.view(key, layout or ()) for key in places}
+
+    def _log_gaps(self, arrival: Arrival) -> None:
+        # NOTE: where no bars ever touch, that is no news for long.
+        if any(0 < one.after.streak <= _MOST_GAPS_TOLD for one in arrival.increments):
+            log_gaps(arrival.gaps, self._on_gap, self._noun)
+
+
+def _check_layout(layout: Layout, dtypes: Mapping[str, pl.DataType]) -> None:
+    wrong = [
+        f"'{name}': got {dtypes.get(name, 'nothing')}, expected {dtype}"
+        for name, dtype in layout
+        if dtypes.get(name) != dtype
+    ]
+    if wrong:
+        msg = message(
+            f"{len(wrong)} column(s) differ from the bars before:",
+            wrong,
+            "push bars of one layout; start anew for another.",
         )
-        if states.keys() != held.keys() or not fits:
-            msg = message(
-                "The snapshot carries other states, columns or rows than these providers need:"
-                " a lookback or an expression changed, and the provider's version did not.",
-                hint="start anew from history.",
-            )
-            raise HistoryError(msg)
-        read = {name: held[name].state_from_bytes(raw) for name, raw in states.items()}
-        return replace(carried, states=read)
+        raise BarColumnError(msg)
 
-    def advance(self, increments: Sequence[Increment]) -> list[tuple[SeriesRun, Carried]]:
-        """Compute the features of new bars of several series.
 
-        Returns:
-            For each, values and failures of the new bars alone, and the place behind them.
-        """
-        made = []
-        for one in increments:
-            run = SeriesRun(one.key, self._plan)
-            run.failures.update(self._plan.failures)
-            made.append((run, *self._go_on(run, one)))
-        if self._finite.declarations:
-            runs = [run for run, _, _ in made]
-            self._advance_finite(increments, runs, [shown for _, shown, _ in made])
-        for run, _, _ in made:
-            # NOTE: one that fails with a provider that it reads may have been computed before.
-            for name in run.failures.keys() & self._declarations.keys():
-                for column in self._declarations[name].columns:
-                    run.columns.pop(column, None)
-        return [(run, after) for run, _, after in made]
-
-    def absorb(self, increment: Increment) -> Carried:
-        """Take bars whose features nobody wants; return the place behind them."""
-        run = SeriesRun(increment.key, self._plan)
-        return self._go_on(run, increment)[1]
-
-    def _go_on(self, run: SeriesRun, one: Increment) -> tuple[pl.DataFrame, Carried]:
-        """Advance all but the finite providers; return what these read, and the place behind."""
-        states, broken = self._advance_held(run, one)
-        shown = self._shown(run, one)
-        carried = one.carried
-        context = self._next_context(carried.context, shown)
-        rows = carried.rows + one.bars.height
-        return shown, Carried(rows, carried.is_complete, context, states, broken)
-
-    def _advance_held(
-        self, run: SeriesRun, one: Increment
-    ) -> tuple[dict[str, State], dict[str, str]]:
-        states, broken = dict(one.carried.states), dict(one.carried.broken)
-        for name, reason in self._held.reasons.items():
-            text = (
-                f"Provider '{name}': its values depend on the whole series, and no state can be"
-                f" held: {reason}. Declare its 'lookback', or compute the series in one run."
-            )
-            _fail_short(run, name, text)
-        for name, made in self._held.continuations.items():
-            if name in broken:
-                run.fail(name, RunError.of(name, broken[name]))
-                continue
+def _go_on(one: Increment) -> pl.DataFrame:
+    """Go on from held states and find the place behind; return what the others read."""
+    states, broken = {**one.place.states}, {**one.place.broken}
+    for name, made in one.view.held.items():
+        states.setdefault(name, made.start())
+        if name in broken:
+            one.run.fail(name, RunError.of(name, broken[name]))
+        elif name not in one.run.failures:
             try:
                 _check_clock(made, states[name], one.bars)
                 values, states[name] = made.advance(states[name], one.bars)
             except ISOLATED as error:
-                text = f"Provider '{name}': {cause(error)}"
-                broken[name] = f"{text} (its state is lost since then; start anew from history)"
+                broken[name] = (
+                    f"Provider '{name}': {cause(error)}"
+                    " (its state is lost since then; start anew from history)"
+                )
                 failure = RunError.of(name, broken[name])
                 failure.__cause__ = error
-                run.fail(name, failure)
+                one.run.fail(name, failure)
             else:
-                run.columns.update(values.to_dict(as_series=True))
-        if not one.carried.is_complete:
-            run.check_history(one.carried.rows, self._held.continuations)
-        return states, broken
-
-    def _shown(self, run: SeriesRun, one: Increment) -> pl.DataFrame:
-        """Return what finite providers read of the new bars."""
-        shown = one.bars.select(self._names)
-        if not self._extra:
-            return shown
-        warm_up = {
-            name: rows
-            for made in self._declarations.values()
-            for name, rows in made.warm_up.items()
-        }
-        height, start = shown.height, one.carried.rows
-        made = [run.values(name, height) for name in self._extra]
-        return shown.hstack(mended_columns(made, warm_up, start))
-
-    def _advance_finite(
-        self,
-        increments: Sequence[Increment],
-        runs: Sequence[SeriesRun],
-        shown: Sequence[pl.DataFrame],
-    ) -> None:
-        """Run the finite providers over all series at once, each with its own context."""
-        keys = tuple(one.key for one in increments)
-        split = _split(keys, shown)
-        source = Source(
-            PolarsBars(_joined(shown)),
-            split,
-            history=_history(keys, increments, shown),
-            times_increase=False,
-        )
-        parts = [SeriesRun(key, self._finite.plan(self._layout, *key[:2])) for key in keys]
-        execution = Execution(source, parts, self._settings)
-        execution.run()
-        for column, pieces in execution.values().items():
-            for run, values in zip(runs, _pieces(pieces, split), strict=True):
-                run.columns[column] = values
-        for run, part in zip(runs, parts, strict=True):
-            run.short |= part.short
-            for name in part.failures.keys() - run.failures.keys():
-                run.fail(name, part.failures[name])
-
-    def _next_context(self, context: pl.DataFrame | None, shown: pl.DataFrame) -> pl.DataFrame:
-        """Return the last rows that windows reach, in memory of their own."""
-        rows = self.context_rows
-        if shown.height < rows and context is not None:
-            return pl.concat([context.tail(rows - shown.height), shown], rechunk=True)
-        tail = shown.tail(rows)
-        # NOTE: a slice would keep the whole increment alive until the next one.
-        return tail[np.arange(tail.height)]
+                one.run.finished.update(values.to_dict(as_series=True))
+    shown = _shown(one)
+    context = _next_context(one.place.context, shown, one.view.rows)
+    one.after = replace(one.after, context=context, states=states, broken=broken)
+    return shown
 
 
-def _fail_short(run: SeriesRun, name: str, text: str) -> None:
-    run.short.add(name)
-    run.fail(name, ShortHistoryError.of(name, text))
+def _shown(one: Increment) -> pl.DataFrame:
+    """Return what providers with a context read of the new bars."""
+    shown = one.bars.select(one.view.carried)
+    if not one.view.passed:
+        return shown
+    made = [one.run.finished.get(name) for name in one.view.passed]
+    values = [
+        one.run.nothing(name) if values is None else values
+        for name, values in zip(one.view.passed, made, strict=True)
+    ]
+    return shown.hstack(mended_columns(values, one.view.passed, one.place.rows))
+
+
+def _next_context(context: pl.DataFrame | None, shown: pl.DataFrame, rows: int) -> pl.DataFrame:
+    """Return the last rows that windows reach, in memory of their own."""
+    if shown.height < rows and context is not None:
+        return pl.concat([context.tail(rows - shown.height), shown], rechunk=True)
+    tail = shown.tail(rows)
+    # NOTE: a slice would keep the whole table alive until the next one.
+    return tail[np.arange(tail.height)]
+
+
+def _with_context(work: Sequence[Increment], shown: Sequence[pl.DataFrame]) -> Source:
+    """Return the new bars of several series, with what is carried as their history."""
+    keys = tuple(one.run.key for one in work)
+    split = _split(keys, shown)
+    contexts = [
+        frame.clear() if one.place.context is None else one.place.context
+        for one, frame in zip(work, shown, strict=True)
+    ]
+    history = None
+    if any(context.height for context in contexts):
+        # NOTE: of a complete series enough is carried; where less is, it is all that there is.
+        places = tuple(range(len(keys)))
+        history = History(PolarsBars(_joined(contexts)), _split(keys, contexts), places)
+    return Source(PolarsBars(_joined(shown)), split, history=history, times_increase=False)
 
 
 def _split(keys: tuple[SeriesKey, ...], frames: Sequence[pl.DataFrame]) -> SeriesSplit:
@@ -263,28 +351,14 @@ def _joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
 
 
-def _pieces(values: Sequence[pl.Series], split: SeriesSplit) -> Sequence[pl.Series]:
-    """Return a column's values series by series."""
-    if len(values) == len(split.keys):
-        return values
-    return [values[0].slice(int(a), int(b - a)) for a, b in pairwise(split.starts)]
-
-
-def _history(
-    keys: tuple[SeriesKey, ...], increments: Sequence[Increment], shown: Sequence[pl.DataFrame]
-) -> History | None:
-    """Return what the series carry as the history of their new bars."""
-    carried = [one.carried for one in increments]
-    is_complete = all(one.is_complete for one in carried)
-    if is_complete and all(one.context is None for one in carried):
-        return None
-    contexts = [
-        frame.clear() if one.context is None else one.context
-        for one, frame in zip(carried, shown, strict=True)
-    ]
-    # NOTE: of a complete series enough is carried; where less is, it is all that there is.
-    places = tuple(range(len(keys)))
-    return History(PolarsBars(_joined(contexts)), _split(keys, contexts), places, is_complete)
+def _split_up(values: Values, columns: Sequence[str], runs: Sequence[SeriesRun]) -> None:
+    """Give each series its part of the columns that were computed in one piece."""
+    for column in columns:
+        if len(values[column]) < len(runs):
+            start = 0
+            for run in runs:
+                run.finished[column] = values[column][0].slice(start, run.height)
+                start += run.height
 
 
 def _check_clock(made: Continuation, state: State, frame: pl.DataFrame) -> None:

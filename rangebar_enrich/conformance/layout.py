@@ -9,7 +9,8 @@ import polars as pl
 
 from rangebar_enrich._bars.columns import BUILDER_COLUMNS, SERIES_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
-from rangebar_enrich._bars.series import check_order, split_series, time_column
+from rangebar_enrich._bars.continuity import Timeline
+from rangebar_enrich._bars.series import split_series, time_column
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich._trial.clocks import is_time
 from rangebar_enrich._trial.columns import known_dtype
@@ -69,7 +70,8 @@ def read_given(bars: Any) -> tuple[pl.DataFrame, BarContext]:
     """
     table = read_bars(bars)
     split = split_series(table)
-    check_order(table, split)
+    if table.height:
+        Timeline(table, split)  # refuses bars out of time order
     frame = split.sort(table.to_polars(list(table.columns)))
     which = int(split.lengths.argmax())
     key = split.keys[which]

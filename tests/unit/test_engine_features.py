@@ -153,7 +153,10 @@ def test_only_columns_that_are_read_are_imported(bars, momentum, half_range, mon
         bars.drop_columns(["close_time", "open_time"]), providers=[momentum, half_range]
     )
 
-    assert asked == [{"close", "open", "high", "low", "individual_trade_count"}]
+    assert asked == [
+        {"first_trade_id", "last_trade_id"},  # gaps
+        {"close", "open", "high", "low", "individual_trade_count"},
+    ]
 
 
 def test_all_native_providers_of_a_run_share_one_collect(bars, momentum, half_range, collected):

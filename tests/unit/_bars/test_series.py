@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rangebar_enrich._bars.containers import read_bars
-from rangebar_enrich._bars.series import SeriesKey, check_order, split_series
+from rangebar_enrich._bars.continuity import Timeline
+from rangebar_enrich._bars.series import SeriesKey, split_series
 from rangebar_enrich.errors import BarColumnError, BarOrderError, SeriesConflictError
 
 ROWS = st.lists(
@@ -130,7 +131,7 @@ def test_disorder_names_the_first_offending_row(times):
     bars = read_bars(pa.table(times))
 
     with pytest.raises(BarOrderError, match=r"2 row\(s\).*the first in row 2 .*: 20 after 30\."):
-        check_order(bars, split_series(bars))
+        Timeline(bars, split_series(bars))
 
 
 def test_disorder_counts_rows_of_the_table_not_of_the_series():
@@ -143,14 +144,14 @@ def test_disorder_counts_rows_of_the_table_not_of_the_series():
     bars = read_bars(table)
 
     with pytest.raises(BarOrderError, match=r"2 row\(s\).*first in row 3 of B: 5 after 9"):
-        check_order(bars, split_series(bars))
+        Timeline(bars, split_series(bars))
 
 
 def test_order_is_of_the_close_time_where_there_are_several():
     table = pa.table({"open_time": [5, 4], "close_time": [6, 7], "timestamp": ["x", "y"]})
     bars = read_bars(table)
 
-    assert check_order(bars, split_series(bars))
+    assert Timeline(bars, split_series(bars)).increases
 
 
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 9)), max_size=30))
@@ -168,10 +169,10 @@ def test_order_is_judged_within_each_series(rows):
     split = split_series(bars)
 
     if is_ordered:
-        assert check_order(bars, split) == increases
+        assert Timeline(bars, split).increases == increases
     else:
         with pytest.raises(BarOrderError, match=r"out of time order"):
-            check_order(bars, split)
+            Timeline(bars, split)
 
 
 @pytest.mark.parametrize(
@@ -187,13 +188,13 @@ def test_time_that_is_none_is_refused(times, text):
     bars = read_bars(pa.table(times))
 
     with pytest.raises(BarColumnError, match=text):
-        check_order(bars, split_series(bars))
+        Timeline(bars, split_series(bars))
 
 
 def test_bars_without_time_are_taken_as_they_stand():
     bars = read_bars(pa.table({"close": [3.0, 1.0]}))
 
-    assert check_order(bars, split_series(bars))
+    assert Timeline(bars, split_series(bars)).increases
 
 
 def test_index_is_time_in_pandas():
@@ -202,4 +203,4 @@ def test_index_is_time_in_pandas():
     bars = read_bars(frame)
 
     with pytest.raises(BarOrderError, match=r"'timestamp' are earlier.*first in row 1"):
-        check_order(bars, split_series(bars))
+        Timeline(bars, split_series(bars))

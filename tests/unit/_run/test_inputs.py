@@ -6,17 +6,14 @@ import pytest
 
 from rangebar_enrich._bars.containers import ArrowBars
 from rangebar_enrich._bars.series import split_series
-from rangebar_enrich._run.inputs import Source, match_history
+from rangebar_enrich._run.inputs import read_source
 from rangebar_enrich.errors import BarColumnError
 
 
 def _source(bars, history=None, hidden=(), **options):
     table = ArrowBars(bars)
     split = split_series(table)
-    if history is None:
-        return Source(table, split, frozenset(hidden))
-    made, increases = match_history(table, split, ArrowBars(history), is_complete=False, **options)
-    return Source(table, split, frozenset(hidden), made, increases)
+    return read_source(table, split, frozenset(hidden), history, **options)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rangebar_enrich as rbe
+from rangebar_enrich._run import execution
 from rangebar_enrich.errors import BarOrderError, RunError, SeriesConflictError
 
 close, volume = pl.col("close"), pl.col("volume")
@@ -184,13 +185,53 @@ def test_order_is_checked_within_a_batch(bars, momentum):
         next(walk)
 
 
-def test_equal_bars_at_a_seam_are_as_in_one_run(bars, momentum):
+def test_a_repeated_bar_is_refused_as_in_live(bars, momentum):
     twice = pa.concat_tables([bars.slice(0, 50), bars.slice(49)])
+    walk = rbe.Enricher([momentum]).iter_batches(twice, rows=50, symbol="X")
+    next(walk)
+
+    with pytest.raises(
+        BarOrderError,
+        match=r"^In the batch from row 50 on: 'close_time' \d+ in row 0 of X is that of one of the"
+        r" last bars again\.\nHint: give each bar once\.$",
+    ):
+        next(walk)
+
+
+def test_other_bars_of_one_time_at_a_seam_are_as_in_one_run(bars, momentum):
+    times = pa.array([1_000_000] * bars.num_rows)
+    burst = bars.set_column(1, "close_time", times)
     enricher = rbe.Enricher([momentum])
 
-    made = pa.concat_tables(enricher.iter_batches(twice, rows=50))
+    made = pa.concat_tables(enricher.iter_batches(burst, rows=50))
 
-    _agree(pl.DataFrame(made), pl.DataFrame(enricher.run(twice).table), momentum.columns)
+    _agree(pl.DataFrame(made), pl.DataFrame(enricher.run(burst).table), momentum.columns)
+
+
+def test_the_engine_asked_for_runs_the_batches(bars, momentum, monkeypatch):
+    engines = []
+    original = execution._collect
+
+    def note(plans, engine):
+        engines.append(engine)
+        return original(plans, engine)
+
+    monkeypatch.setattr(execution, "_collect", note)
+    list(rbe.Enricher([momentum], engine="streaming").iter_batches(bars, rows=60))
+    rbe.Enricher([momentum], engine="streaming").live().push(bars)
+
+    assert engines == ["streaming"] * 3
+
+
+def test_gaps_are_counted_over_all_batches(bars, momentum, caplog):
+    kept = [*range(10), *range(12, 70), *range(75, 120)]
+    walk = rbe.Enricher([momentum]).iter_batches(bars.take(kept), rows=40, symbol="X")
+
+    list(walk)
+
+    assert (walk.gaps.count, walk.gaps.first.row) == (2, 10)
+    assert {str(key): count for key, count in walk.gaps.by_series.items()} == {"X": 2}
+    assert [one.getMessage()[:11] for one in caplog.records] == ["gap in X: a"] * 2
 
 
 def test_own_columns_of_the_source_are_replaced(bars, momentum, tmp_path):

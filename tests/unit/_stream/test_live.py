@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 import rangebar_enrich as rbe
 from rangebar_enrich.errors import (
     BarColumnError,
+    BarGapError,
     BarOrderError,
     HistoryError,
     RunError,
@@ -50,7 +53,7 @@ def _agree(actual, expected):
     for column in expected.columns:
         got, want = actual[column], expected[column]
         assert got.is_null().equals(want.is_null()), column
-        assert ((got - want).abs() <= 1e-9 * want.abs().max()).drop_nulls().all(), column
+        assert ((got - want).abs() <= 1e-9 * (want.abs().max() or 1.0)).drop_nulls().all(), column
 
 
 @tried(6, 30)
@@ -293,23 +296,25 @@ def test_series_is_that_of_the_first_bars(make_bars, native):
             live.push(make_bars(5, seed=9, **other))
 
 
-def test_another_symbol_in_metadata_is_refused(make_bars, momentum):
-    live = rbe.Enricher([momentum]).live()
-    live.push(make_bars(5, metadata={"symbol": "A"}))
+def test_another_threshold_in_metadata_is_refused(make_bars, momentum):
+    live = rbe.Enricher([momentum]).live(symbol="A")
+    live.push(make_bars(5, metadata={"threshold_decimal_bps": "50"}))
 
     with pytest.raises(
-        SeriesConflictError, match=r"^The bars are of B, and this is the enricher of A\."
+        SeriesConflictError, match=r"^The bars are of A@60, and this is the enricher of A@50\."
     ):
-        live.push(make_bars(5, seed=9, metadata={"symbol": "B"}))
+        live.push(make_bars(5, seed=9, metadata={"threshold_decimal_bps": "60"}))
 
 
-def test_several_series_in_one_push_are_refused(make_bars, momentum):
-    both = pa.concat_tables([make_bars(5, symbol="A"), make_bars(5, symbol="B")])
+def test_several_series_in_one_push_of_a_symbol_are_refused(make_bars, momentum):
+    both = pa.concat_tables(
+        [make_bars(5, threshold_decimal_bps=50), make_bars(5, threshold_decimal_bps=60)]
+    )
 
     with pytest.raises(
-        SeriesConflictError, match=r"^2 series in one push:\n- A\n- B\nHint: push each"
+        SeriesConflictError, match=r"^2 series in one push:\n- A@50\n- A@60\nHint: push each"
     ):
-        rbe.Enricher([momentum]).live().push(both)
+        rbe.Enricher([momentum]).live(symbol="A").push(both)
 
 
 class _Flaky:
@@ -428,7 +433,7 @@ def test_what_is_carried_stays_small(make_bars, mixed):
     for start in range(0, 6_000, 20):
         live.push(bars.slice(start, 20))
         if start in {1_000, 5_980}:
-            context = live._place.carried.context
+            context = next(iter(live._stream.places.values())).context
             sizes.append((live.context_bars, len(live.snapshot()) // 256, context.estimated_size()))
 
     assert sizes[0] == sizes[1]
@@ -440,7 +445,7 @@ def test_only_what_is_read_is_carried(bars, momentum):
 
     live.push(bars)
 
-    context = live._place.carried.context
+    context = next(iter(live._stream.places.values())).context
     assert (context.columns, context.height) == (["close"], 20)
 
 
@@ -468,3 +473,124 @@ def test_threads_take_turns(make_bars, momentum, native):
     for tables in made:
         _agree(_features(tables, enricher.columns), expected)
     assert shared.bars_seen <= 64
+
+
+@pytest.fixture(scope="module")
+def many(make_bars):
+    """Return five series, their rows mixed at random with each one's own in order."""
+    tables = [
+        make_bars(rows, seed=rows, symbol=symbol, threshold_decimal_bps=50)
+        for rows, symbol in [(70, "A"), (1, "B"), (40, "C"), (9, "D"), (60, "E")]
+    ]
+    owner = np.repeat(np.arange(5), [table.num_rows for table in tables])
+    np.random.default_rng(4).shuffle(owner)
+    order = np.argsort(np.argsort(owner, kind="stable"), kind="stable")
+    return pa.concat_tables(tables).take(pa.array(order))
+
+
+@tried(5, 15)
+@given(data=st.data())
+def test_many_series_in_any_pushes_give_one_run(data, many, mixed):
+    enricher = rbe.Enricher(mixed)
+    expected = enricher.run(many)
+    rows = many.num_rows
+    cuts = [0, *sorted(data.draw(st.sets(st.integers(1, rows - 1), max_size=5))), rows]
+    restart = data.draw(st.integers(0, 5))
+
+    live, made = enricher.live(), []
+    for place, (start, end) in enumerate(pairwise(cuts)):
+        made.append(live.push(many.slice(start, end - start)))
+        if place == restart:
+            snapshot, live = live.snapshot(), enricher.live()
+            live.restore(snapshot)
+
+    assert pa.concat_tables(made).select(many.column_names).equals(many)
+    _agree(_features(made, enricher.columns), _features([expected.table], enricher.columns))
+    assert {key.symbol: one.bars_seen for key, one in live.series.items()} == {
+        "A": 70, "B": 1, "C": 40, "D": 9, "E": 60
+    }  # fmt: skip
+
+
+def test_series_are_told_apart(make_bars, momentum):
+    a, b = (make_bars(40, seed=seed, symbol=name) for seed, name in enumerate("AB"))
+    live = rbe.Enricher([_Flaky(), momentum]).live()
+    live.push(pa.concat_tables([a.slice(0, 30), b.slice(0, 25)]))
+
+    parts = [b.slice(28, 2), _with_volume(a.slice(30, 2), 1e7)]
+    live.push(pa.concat_tables(parts, promote_options="permissive"))
+
+    a_now, b_now = live.series.values()
+    assert (a_now.bars_seen, a_now.gaps, a_now.context_bars) == (32, 0, 20)
+    assert (b_now.bars_seen, b_now.gaps, b_now.context_bars) == (27, 1, 20)
+    assert [one.status for one in a_now.outcomes] == ["failed", "ok"]
+    assert [one.status for one in b_now.outcomes] == ["ok", "ok"]
+    assert [one.status for one in live.outcomes] == ["partial", "ok"]
+    assert (live.bars_seen, live.gaps, live.context_bars) == (59, 1, 40)
+
+
+def test_one_series_that_does_not_follow_refuses_the_push(make_bars, momentum):
+    a, b = (make_bars(40, seed=seed, symbol=name) for seed, name in enumerate("AB"))
+    live = rbe.Enricher([momentum]).live()
+    live.push(pa.concat_tables([a.slice(0, 30), b.slice(0, 30)]))
+    before = live.snapshot()
+
+    with pytest.raises(BarOrderError, match=r"^A bar pushed to B is earlier than the last one"):
+        live.push(pa.concat_tables([a.slice(30), b.slice(20)]))
+
+    assert live.snapshot() == before
+
+
+def test_new_series_join_and_history_may_be_of_several(make_bars, momentum):
+    a, b, c = (make_bars(40, seed=seed, symbol=name) for seed, name in enumerate("ABC"))
+    enricher = rbe.Enricher([momentum])
+    history = pa.concat_tables([a.slice(0, 30), b.slice(0, 10)])
+    live = enricher.live(history=history, history_is_complete=True)
+
+    made = live.push(pa.concat_tables([c, b.slice(10), a.slice(30)]))
+
+    whole = [enricher.run(table).table for table in (c, b, a)]
+    expected = pa.concat_tables([whole[0], whole[1].slice(10), whole[2].slice(30)])
+    _agree(_features([made], momentum.columns), _features([expected], momentum.columns))
+
+
+def test_a_gap_is_refused_if_asked(bars, momentum):
+    live = rbe.Enricher([momentum]).live(on_gap="raise", **KEY)
+    live.push(bars.slice(0, 30))
+
+    with pytest.raises(BarGapError, match=r"^1 bar\(s\) begin later .* in row 0 of SIM@250: a bar"):
+        live.push(bars.slice(31, 1))
+
+    assert (live.bars_seen, live.push(bars.slice(30, 1)).num_rows) == (30, 1)
+
+
+def test_a_provider_is_asked_once(bars, native, momentum):
+    finite = native("lag", {"lag_a": close.shift(3)})
+    recursive = native("sums", {"sums_a": volume.cum_sum()})
+    live = rbe.Enricher([finite, recursive]).live(**KEY)
+
+    live.push(bars.slice(0, 30))
+    live.push(bars.slice(30, 1))
+
+    assert (len(finite.contexts), len(recursive.contexts)) == (1, 1)
+
+
+@tried(6, 20)
+@given(data=st.data())
+def test_short_history_in_any_pushes_gives_the_same_rows(data, make_bars, mixed):
+    bars = make_bars(160, seed=3)
+    enricher = rbe.Enricher(mixed)
+    given = data.draw(st.integers(0, 60))
+    expected = enricher.run(bars.slice(given), history=bars.slice(0, given), **KEY)
+    cuts = sorted(data.draw(st.sets(st.integers(given + 1, 159), max_size=6)))
+
+    live, made, missing = enricher.live(history=bars.slice(0, given), **KEY), [], 0
+    for start, end in pairwise([given, *cuts, 160]):
+        made.append(live.push(bars.slice(start, end - start)))
+        missing += live.outcomes[0].short_rows
+
+    whole = pl.DataFrame(enricher.run(bars, **KEY).table)[given:]
+    actual = _features(made, enricher.columns)
+    _agree(actual, _features([expected.table], enricher.columns))
+    assert {one.status for one in expected.outcomes} <= {"ok", "short_history"}
+    assert missing == expected.outcomes[0].short_rows == max(20 - given, 0)
+    assert actual["score_a"][missing:].null_count() == whole["score_a"][missing:].null_count() == 0

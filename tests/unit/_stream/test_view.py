@@ -6,38 +6,38 @@ import pytest
 import rangebar_enrich as rbe
 from rangebar_enrich._plan.planner import Planner
 from rangebar_enrich._provider.declaration import declare_all
-from rangebar_enrich._stream.recursive import Held
+from rangebar_enrich._stream.view import View
 
 close, volume = pl.col("close"), pl.col("volume")
 LAYOUT = (("close", pl.Float64()), ("volume", pl.Float64()))
 
 
-def _held(*providers):
+def _view(*providers):
     planner = Planner(declare_all(providers)[0])
-    return Held.of(planner.plan(LAYOUT, None, None), LAYOUT)
+    return View.of(planner.plan(LAYOUT, None, None), LAYOUT)
 
 
 def test_only_recursive_providers_are_held(native, momentum):
-    held = _held(momentum, native("sums", {"sums_a": volume.cum_sum()}))
+    view = _view(momentum, native("sums", {"sums_a": volume.cum_sum()}))
 
-    assert list(held.continuations) == ["sums"]
-    assert held.reasons == {}
+    assert list(view.held) == ["sums"]
+    assert view.reasons == {}
 
 
 def test_a_state_goes_before_a_declared_lookback(native):
-    held = _held(native("ema", {"ema_a": close.ewm_mean(span=5)}, lookback=100))
+    view = _view(native("ema", {"ema_a": close.ewm_mean(span=5)}, lookback=100))
 
-    assert list(held.continuations) == ["ema"]
+    assert list(view.held) == ["ema"]
 
 
 def test_a_feature_of_a_held_feature_is_held(native):
-    held = _held(
+    view = _view(
         native("ema", {"ema_a": close.ewm_mean(span=5)}),
         native("next", {"next_a": pl.col("ema_a").diff()}),
     )
 
-    assert list(held.continuations) == ["ema", "next"]
-    assert held.continuations["next"].inputs == ("close",)
+    assert list(view.held) == ["ema", "next"]
+    assert view.held["next"].inputs == ("close",)
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_reasons(expr, told, native, legacy):
     import re
 
     old = legacy("old", ["old_a"], lambda view: view, lookback=3)
-    held = _held(old, native("lost", {"lost_a": expr}))
+    view = _view(old, native("lost", {"lost_a": expr}))
 
-    assert held.continuations == {}
-    assert list(held.reasons) == ["lost"]
-    assert re.search(told, held.reasons["lost"])
+    assert view.held == {}
+    assert list(view.reasons) == ["lost"]
+    assert re.search(told, view.reasons["lost"])
 
 
 def test_a_declared_lookback_needs_no_reason(native, legacy):
     old = legacy("old", ["old_a"], lambda view: view, lookback=3)
-    held = _held(old, native("std", {"std_a": close.ewm_std(span=3)}, lookback=50))
+    view = _view(old, native("std", {"std_a": close.ewm_std(span=3)}, lookback=50))
 
-    assert (held.continuations, held.reasons) == ({}, {})
+    assert (view.held, view.reasons) == ({}, {})
 
 
 def test_enricher_says_so(native, legacy, momentum, bars):
@@ -88,3 +88,26 @@ def test_enricher_says_so(native, legacy, momentum, bars):
     assert "Whole series only: 'std': 'std_a': " in text
     assert "Whole series only: 'old': a legacy provider shows nothing that could be held" in text
     assert enricher.history_bars is None
+
+
+def test_a_view_runs_what_bars_fix_and_reads_the_rest(native, momentum):
+    view = _view(
+        momentum,
+        native("sums", {"sums_a": volume.cum_sum()}, min_bars=3),
+        native(
+            "echo", {"echo_a": pl.col("sums_a").map_batches(lambda x: x, pl.Float64)}, lookback=1
+        ),
+    )
+
+    assert view.columns == (*momentum.columns, "echo_a")
+    assert (view.carried, view.passed, view.rows) == (("close",), {"sums_a": 3}, 20)
+    assert view.plan.inputs == {"close", "sums_a"}
+    assert view.reads == {"close", "volume"}
+
+
+def test_a_view_asks_no_provider_again(native, momentum):
+    sums = native("sums", {"sums_a": volume.cum_sum()})
+
+    _view(momentum, sums)
+
+    assert len(sums.contexts) == 1
