@@ -244,44 +244,66 @@ def selects_by_rule(node: Node) -> bool:
 
 
 def integer(node: Node) -> int | None:
-    """Return the value of a whole-number literal, also one computed from others, cast or renamed."""
+    """Return the value of a whole-number literal, also one computed from others, cast or renamed.
+
+    `None` where the sum of typed literals would leave their type: there it wraps around.
+    """
+    found = _whole(node)
+    return None if found is None else found[0]
+
+
+def _whole(node: Node) -> tuple[int, int, int] | None:
+    """Return the value, and the least and largest one that its type holds."""
     variant, inner = kind(node), body(node)
     if variant == "Literal":
         return _literal_integer(inner)
     if variant == "Alias":
-        return integer(inner[0])
+        return _whole(inner[0])
     if variant == "Cast":
         return _cast_integer(inner)
     combine = _ARITHMETIC.get(operator(node))
-    values = [integer(child) for child in children(node)] if combine is not None else []
-    whole = [value for value in values if value is not None]
-    return combine(*whole) if combine is not None and len(whole) == len(values) else None
+    parts = [_whole(child) for child in children(node)] if combine is not None else []
+    known = [part for part in parts if part is not None]
+    if combine is None or len(known) < len(parts):
+        return None
+    return _held(
+        combine(*(value for value, _, _ in known)),
+        max(least for _, least, _ in known),
+        min(most for _, _, most in known),
+    )
 
 
-def _cast_integer(cast: Any) -> int | None:
+def _held(value: int, least: int, most: int) -> tuple[int, int, int] | None:
+    return (value, least, most) if least <= value <= most else None
+
+
+def _limits(dtype: str) -> tuple[int, int] | None:
+    """Return the least and largest value of an integer type; a dynamic one grows as it needs."""
+    unsigned, _, bits = dtype.rpartition("Int")
+    if unsigned not in {"", "U"} or not (bits.isdigit() or dtype == "Int"):
+        return None
+    size = int(bits or 128)
+    return (0, 2**size - 1) if unsigned else (-(2 ** (size - 1)), 2 ** (size - 1) - 1)
+
+
+def _cast_integer(cast: Any) -> tuple[int, int, int] | None:
     value, dtype = integer(cast["expr"]), body(cast["dtype"])
     if value is None or kind(cast["dtype"]) != "Literal" or not isinstance(dtype, str):
         return None
-    unsigned, _, bits = dtype.rpartition("Int")
-    if unsigned not in {"", "U"} or not bits.isdigit():
-        return None
-    lowest, highest = (
-        (0, 2 ** int(bits)) if unsigned else (-(2 ** (int(bits) - 1)), 2 ** (int(bits) - 1))
-    )
-    return value if lowest <= value < highest else None
+    limits = _limits(dtype)
+    return None if limits is None else _held(value, *limits)
 
 
-def _literal_integer(literal: Any) -> int | None:
+def _literal_integer(literal: Any) -> tuple[int, int, int] | None:
     family, value = kind(literal), body(literal)
-    if family not in {"Dyn", "Scalar"}:
+    limits = _limits(kind(value)) if family in {"Dyn", "Scalar"} else None
+    if limits is None:
         return None
-    dtype, number = kind(value), body(value)
-    if not dtype.lstrip("U").startswith("Int"):
-        return None
+    number = body(value)
     # A dynamic or 128-bit integer is 16 big-endian bytes.
     if isinstance(number, bytes):
-        return int.from_bytes(number, "big", signed=not dtype.startswith("U"))
-    return number if isinstance(number, int) else None
+        number = int.from_bytes(number, "big", signed=limits[0] < 0)
+    return _held(number, *limits) if isinstance(number, int) else None
 
 
 def _selected_names(selector: Any) -> list[str]:

@@ -7,69 +7,124 @@ strictly with the rows, that is never a later row. What this module names, the e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
+from rangebar_enrich._bars.columns import TIME_UNITS, TIMESTAMP
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich._trial.clocks import is_time
 from rangebar_enrich.reach.rules import is_row_number
 
-_PLAIN = frozenset(
-    {
-        "Alias",
-        "KeepName",
-        "RenameAlias",
-        "Function.SetSortedFlag",
-        "Function.TemporalExpr.ConvertTimeZone",
-    }
-)
+_PLAIN = frozenset({"Alias", "KeepName", "RenameAlias", "Function.TemporalExpr.ConvertTimeZone"})
 _UNITS = ("months", "weeks", "days", "nsecs")
+_LARGEST = {"us": 2**52, "ms": 2**42}
+"""More than any time until 2100, in its unit."""
+_MOST_ROWS = 2**32
+_INT64 = 2**63
+_MOST_STEPS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """What increases strictly where its columns do.
+
+    Attributes:
+        columns: The columns.
+        largest: The largest size of its values, where arithmetic on it may be followed: of a type
+            that could wrap around, or that is not known, it may not.
+        is_integer: Whether it is of whole numbers, and not of times.
+    """
+
+    columns: frozenset[str]
+    largest: int | None = None
+    is_integer: bool = True
 
 
 def clock(node: Node, schema: Mapping[str, pl.DataType]) -> frozenset[str] | None:
     """Return the columns that must increase strictly so that `node` does.
 
     Empty for the row number, which always does; `None` where that cannot be told: a rounded
-    time has ties.
+    time has ties, and a sum may wrap around.
     """
-    if is_row_number(node):
-        return frozenset()
+    found = _follow(node, schema)
+    return None if found is None else found.columns
+
+
+def _follow(node: Node, schema: Mapping[str, pl.DataType]) -> _Clock | None:
     name = tree.operator(node)
+    if is_row_number(node):
+        return _row_number(node)
     if name == "Column":
-        column = tree.body(node)
-        return frozenset({column}) if is_time(column, schema) else None
-    if name in _PLAIN or (name == "Cast" and _keeps_order(node, schema)):
-        return clock(tree.children(node)[0], schema)
+        return _column(tree.body(node), schema)
+    if name in _PLAIN or (
+        name == "Function.SetSortedFlag" and not tree.options(node)["descending"]
+    ):
+        return _follow(tree.children(node)[0], schema)
+    if name == "Cast":
+        return _cast(tree.body(node), schema)
     if name in {"BinaryExpr.Plus", "BinaryExpr.Minus", "BinaryExpr.Multiply"}:
-        return _moved_clock(node, schema)
+        return _moved(node, schema)
     return None
 
 
-def _moved_clock(node: Node, schema: Mapping[str, pl.DataType]) -> frozenset[str] | None:
-    """Follow a clock that a constant is added to, or multiplied by at least 1."""
-    left, right = tree.children(node)
-    number = tree.integer(right)
-    if number is None or (tree.operator(node) == "BinaryExpr.Multiply" and number < 1):
+def _row_number(node: Node) -> _Clock:
+    while tree.kind(node) == "Alias":
+        node = tree.children(node)[0]
+    start = tree.integer(tree.children(node)[0]) or 0
+    is_wide = tree.body(tree.options(node)["dtype"]) == "Int64"
+    return _Clock(frozenset(), abs(start) + _MOST_ROWS if is_wide else None)
+
+
+def _column(name: str, schema: Mapping[str, pl.DataType]) -> _Clock | None:
+    if not is_time(name, schema):
         return None
-    return clock(left, schema)
-
-
-def _keeps_order(cast: Node, schema: Mapping[str, pl.DataType]) -> bool:
-    """Say whether a cast maps different times to different times, in order."""
-    dtype: Any = tree.body(tree.body(cast)["dtype"])
-    if dtype in {"Int64", "UInt64", "Int128"} if isinstance(dtype, str) else False:
-        return True
-    if not isinstance(dtype, dict) or "Datetime" not in dtype:
-        return False
-    # A datetime cast to a coarser unit has ties; an integer is only read in another way.
-    return all(_is_integer(name, schema) for name in tree.columns(cast))
-
-
-def _is_integer(name: str, schema: Mapping[str, pl.DataType]) -> bool:
     dtype = schema.get(name)
-    return dtype.is_integer() if dtype is not None else name != "timestamp"
+    is_integer = dtype.is_integer() if dtype is not None else name != TIMESTAMP
+    unit = TIME_UNITS.get(name) if dtype in {None, pl.Int64()} else None
+    return _Clock(frozenset({name}), _LARGEST.get(unit or ""), is_integer)
+
+
+def _cast(cast: Any, schema: Mapping[str, pl.DataType]) -> _Clock | None:
+    """Follow a cast that maps different times to different times, in order."""
+    found, dtype = _follow(cast["expr"], schema), tree.body(cast["dtype"])
+    if found is None:
+        return None
+    if dtype in ("Int64", "Int128"):
+        # NOTE: what does not fit would become null, and nulls come first.
+        fits = cast["options"] == "Strict" or found.largest is not None
+        return replace(found, is_integer=True) if fits else None
+    # An integer is only read in another way; of a time, a coarser unit has ties.
+    is_read = isinstance(dtype, dict) and "Datetime" in dtype and found.is_integer
+    return replace(found, largest=None, is_integer=False) if is_read else None
+
+
+def _moved(node: Node, schema: Mapping[str, pl.DataType]) -> _Clock | None:
+    """Follow a clock that a constant is added to, or multiplied by at least 1, without wrapping."""
+    left, right = tree.children(node)
+    found, number = _follow(left, schema), _plain_number(right)
+    if found is None or found.largest is None or not found.is_integer or number is None:
+        return None
+    is_product = tree.operator(node) == "BinaryExpr.Multiply"
+    if is_product and number < 1:
+        return None
+    largest = found.largest * number if is_product else found.largest + abs(number)
+    return replace(found, largest=largest) if largest < _INT64 else None
+
+
+def _plain_number(node: Node) -> int | None:
+    """Return a literal that leaves a column of 64 bits what it is."""
+    value = tree.body(node) if tree.kind(node) == "Literal" else None
+    is_plain = value is not None and tree.kind(tree.body(value)) in {
+        "Int",
+        "Int8",
+        "Int16",
+        "Int32",
+        "Int64",
+    }
+    return tree.integer(node) if is_plain else None
 
 
 def looks_back(rolling: Mapping[str, Any]) -> bool:
@@ -81,8 +136,12 @@ def looks_back(rolling: Mapping[str, Any]) -> bool:
 
 
 def rows_in(duration: Mapping[str, Any], closed: str) -> int | None:
-    """Return how many rows before its own a window over the row number (`"20i"`) reads, else `None`."""
-    if not duration["parsed_int"]:
-        return None
+    """Return how many rows before its own a window over whole numbers (`"20i"`) reads at most.
+
+    They increase by 1 at least. `None` where that is no help: of times in microseconds there are
+    more in a second than bars in a series.
+    """
     steps: int = duration["nsecs"]
+    if not duration["parsed_int"] or steps > _MOST_STEPS:
+        return None
     return steps if closed in {"Both", "Left"} else steps - 1

@@ -124,6 +124,8 @@ def fill_backward(node: Node, inputs: Sequence[Interval]) -> Interval:
 
 def rolling(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`rolling_*(w)`: `w` rows up to the current one, or `w // 2` before it where centred."""
+    if is_random(node):
+        return OPAQUE
     settings = tree.options(node)["options"]
     size, before = settings["window_size"], settings["window_size"] - 1
     if settings["center"]:
@@ -161,7 +163,7 @@ def int_range(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`int_range(pl.len())` is the row number, from any constant start; other ranges are not."""
     if is_row_number(node):
         return Interval(-inf, 0)
-    return resize(node, inputs)
+    return _made_of_length(node, inputs)
 
 
 def is_row_number(node: Node, *, start: int | None = None) -> bool:
@@ -178,8 +180,19 @@ def is_row_number(node: Node, *, start: int | None = None) -> bool:
 def repeat(node: Node, inputs: Sequence[Interval]) -> Interval:
     """`repeat(value, pl.len())` is a constant column; any other length is not the table's."""
     if tree.children(node)[1] != "Len":
-        return resize(node, inputs)
+        return _made_of_length(node, inputs)
     return union([ROW, inputs[0]])
+
+
+def _made_of_length(node: Node, inputs: Sequence[Interval]) -> Interval:
+    """A column of a computed length is opaque where that may wrap around: nobody can afford to try.
+
+    NOTE: `pl.len()` is unsigned: with 5 less, a table of 4 rows asks for 4,294,967,295.
+    """
+    parts = [part for child in tree.children(node) for part in tree.walk(child)]
+    counts = "Len" in parts
+    subtracts = any(tree.operator(part) == "BinaryExpr.Minus" for part in parts)
+    return OPAQUE if counts and subtracts else resize(node, inputs)
 
 
 def gather(node: Node, inputs: Sequence[Interval]) -> Interval:
@@ -220,6 +233,13 @@ def physical(node: Node, inputs: Sequence[Interval]) -> Interval:
     return whole(node, inputs) if makes_codes else union(inputs)
 
 
+_ANY_ORDER = frozenset(
+    {
+        *(f"Agg.{name}" for name in "Count Max Mean Median Min NUnique Std Sum Var".split()),
+        *("Function.Quantile", "Function.Product", "Sort"),
+    }
+)
+"""Operators to which the order of their input does not matter."""
 _MAKES_LISTS = frozenset(
     {
         "Function.ListExpr.Concat",
@@ -240,21 +260,57 @@ def _count(node: Node) -> int | None:
 
 
 def _length_plus(node: Node) -> int | None:
-    """Return `k` of `pl.len() + k`, in either order and under casts."""
-    while tree.kind(node) in {"Cast", "Alias"}:
-        node = tree.children(node)[0]
+    """Return `k` of `pl.len() + k`, in either order and under casts that hold it."""
+    node = _unwrapped(node)
     if node == "Len":
         return 0
     name = tree.operator(node)
     if name not in {"BinaryExpr.Plus", "BinaryExpr.Minus"}:
         return None
-    left, right = tree.children(node)
+    left, right = map(_unwrapped, tree.children(node))
     if name == "BinaryExpr.Plus" and right == "Len":
         left, right = right, left
     number = tree.integer(right)
     if left != "Len" or number is None:
         return None
     return number if name == "BinaryExpr.Plus" else -number
+
+
+def _unwrapped(node: Node) -> Node:
+    while tree.kind(node) == "Alias" or _is_wide_cast(node):
+        node = tree.children(node)[0]
+    return node
+
+
+def _is_wide_cast(node: Node) -> bool:
+    return tree.kind(node) == "Cast" and tree.body(tree.body(node)["dtype"]) in ("Int64", "UInt64")
+
+
+def is_random(node: Node) -> bool:
+    """Say whether an operator gives other values each time."""
+    name = tree.operator(node)
+    if name in {"Function.Rank", "Function.RollingExpr.Rank", "Function.RollingExprBy.RankBy"}:
+        return "Random" in str(tree.options(node))
+    return name.startswith("Function.Random") or name.endswith(".Sample")
+
+
+def unordered(node: Node) -> Node | None:
+    """Return a part whose values come in no certain order, where that can be seen outside of it."""
+    for part in tree.walk(node):
+        ordered = tree.operator(part) in _ANY_ORDER
+        for child in tree.children(part):
+            if _has_no_order(child) and not ordered:
+                return child
+    return node if _has_no_order(node) else None
+
+
+def _has_no_order(node: Node) -> bool:
+    name, settings = tree.operator(node), tree.options(node)
+    if name == "Function.Mode":
+        return not settings["maintain_order"]
+    if name == "Function.Unique":
+        return settings is False
+    return name in {"Function.TopK", "Function.TopKBy", "Function.ValueCounts"}
 
 
 def _makes_categories(node: Node) -> bool:

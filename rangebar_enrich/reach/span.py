@@ -12,6 +12,7 @@ from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import rules
 from rangebar_enrich.reach.clock import clock, looks_back, rows_in
+from rangebar_enrich.reach.elements import elements_kept
 from rangebar_enrich.reach.interval import (
     CONSTANT,
     OPAQUE,
@@ -66,7 +67,7 @@ class Spans:
         if any(span.opaque for span in inputs):
             return OPAQUE
         if inputs and all(span.is_constant for span in inputs):
-            return _constant(name, inputs)
+            return OPAQUE if rules.is_random(node) else _constant(name, inputs)
         return rule(node, inputs) if rule is not None else self._rolling_by(node, inputs)
 
     def _leaf(self, name: str, node: Node) -> Interval:
@@ -87,6 +88,8 @@ class Spans:
             return self._rolling(node)
         if name == "SortBy":
             return self._sort_by(node)
+        if name == "Function.SetSortedFlag":
+            return self._set_sorted(node)
         if name == "Eval.Cumulative":
             return self._cumulative(node)
         return self._struct(node) if name.startswith("StructEval") else self._elements(node)
@@ -117,27 +120,39 @@ class Spans:
     def _rolling(self, node: Node) -> Interval:
         """Windows over time: whatever the function does, it sees the rows of its window only."""
         spec = tree.body(node)
+        if any(tree.kind(part) == "Rolling" for part in tree.walk(spec["function"])):
+            return OPAQUE  # Polars 2.1 takes the inner windows outside the outer ones
         ticks = clock(spec["index_column"], self._schema)
         read = [self._read(spec["function"]), self.span(spec["index_column"])]
         if any(span.opaque for span in read):
             return OPAQUE
         if ticks is None or not looks_back(spec):
             return unbounded(read, Shape.COLUMN)
-        steps = rows_in(spec["offset"], spec["closed_window"]) if not ticks else None
+        steps = rows_in(spec["offset"], spec["closed_window"])
         # The row number itself is read for its distances only.
         result = window(union(read if ticks else read[:1]), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks, shape=Shape.COLUMN)
 
     def _rolling_by(self, node: Node, inputs: Sequence[Interval]) -> Interval:
+        if rules.is_random(node):
+            return OPAQUE
         ticks = clock(tree.children(node)[1], self._schema)
         if ticks is None or any(span.mirrored for span in inputs):
             return unbounded(inputs, Shape.COLUMN)
         settings = tree.options(node).get("options")
-        by_rows = settings is not None and not ticks
-        steps = rows_in(settings["window_size"], settings["closed_window"]) if by_rows else None
+        steps = settings and rows_in(settings["window_size"], settings["closed_window"])
         values = inputs if ticks else inputs[:1]
         result = window(union(values), -inf if steps is None else -steps, 0)
         return result._replace(times=result.times | ticks)
+
+    def _set_sorted(self, node: Node) -> Interval:
+        """What is said to be sorted is searched, not read: of what is not, any row may decide."""
+        inner, ticks = self.span(tree.children(node)[0]), clock(node, self._schema)
+        if inner.opaque:
+            return OPAQUE
+        if ticks is None:
+            return unbounded([inner], inner.shape)
+        return inner._replace(times=inner.times | ticks)
 
     def _sort_by(self, node: Node) -> Interval:
         """Sorting by a strictly increasing time changes nothing."""
@@ -159,7 +174,8 @@ class Spans:
         # NOTE: of a single value, Polars 2.1 reads beyond it when grouped: what comes out is arbitrary.
         if outer.shape is not Shape.COLUMN or self._read(spec["evaluation"]).opaque:
             return OPAQUE
-        return window(outer, -inf, 0)
+        kept = elements_kept(spec["evaluation"], spec["variant"]["Cumulative"]["min_samples"])
+        return window(outer, -inf if kept is None else 1 - kept, 0)
 
     def _elements(self, node: Node) -> Interval:
         """`list.eval`: whatever the evaluation does, it sees the elements of its row only."""
@@ -180,7 +196,9 @@ class Spans:
 
     def _read(self, function: Node) -> Interval:
         """Return what the columns in a scope are made from, whatever the scope does to them."""
-        if self.span(function).opaque or any(map(_is_random, tree.walk(function))):
+        if self.span(function).opaque or any(map(rules.is_random, tree.walk(function))):
+            return OPAQUE
+        if rules.unordered(function) is not None:
             return OPAQUE
         leaves = [
             part
@@ -200,8 +218,6 @@ def _stays_in_row(mapping: str, inner: Interval) -> bool:
 
 def _constant(name: str, inputs: Sequence[Interval]) -> Interval:
     """Everything below is literal, so no row is read."""
-    if _is_random_name(name):
-        return OPAQUE
     rule = TABLE.get(name)
     if rule in _REDUCING:
         return CONSTANT
@@ -220,11 +236,3 @@ def _literal(node: Node) -> Interval:
 
 def _height(literal: Node) -> int:
     return pl.select(pl.Expr.deserialize(io.BytesIO(tree.pack(literal)), format="binary")).height
-
-
-def _is_random_name(name: str) -> bool:
-    return name.startswith("Function.Random") or name.endswith(".Sample")
-
-
-def _is_random(node: Node) -> bool:
-    return _is_random_name(tree.operator(node))

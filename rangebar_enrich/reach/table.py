@@ -15,7 +15,7 @@ _ROW_BY_ROW = {
     "BinaryExpr": """And Eq EqValidity FloorDivide Gt GtEq LogicalAnd LogicalOr Lt LtEq Minus Modulus Multiply
         NotEq NotEqValidity Or Plus TrueDivide TruncDivide Xor""",
     "Function": """Abs AsList AsStruct Atan2 Ceil Clip Coalesce Cut Erf Erfc Exp FillNull Floor Hash Log Log1p
-        MaxHorizontal MeanHorizontal MinHorizontal Negate Reinterpret RepeatBy Round RoundSF SetSortedFlag Sign
+        MaxHorizontal MeanHorizontal MinHorizontal Negate Reinterpret RepeatBy Round RoundSF Sign
         SumHorizontal Truncate""",
     "Function.ArrayExpr": """ArgMax ArgMin Concat Contains CountMatches Dot Get Join Length Max Mean Median Min
         Shift Sort Std Sum ToList ToStruct Var""",
@@ -139,6 +139,7 @@ _SPECIAL: dict[str, Rule] = {
 SCOPES = frozenset(
     {
         "Over",
+        "Function.SetSortedFlag",
         "Rolling",
         "SortBy",
         "Eval.Array",

@@ -10,6 +10,7 @@ from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach.clock import looks_back
 from rangebar_enrich.reach.interval import Interval, Shape
+from rangebar_enrich.reach.rules import is_random, unordered
 from rangebar_enrich.reach.table import ROLLING_BY, is_known
 
 _COUNTING = {
@@ -72,6 +73,7 @@ _HINTS = {
     "Function.Quantile": "`.rolling_quantile(q, window_size=n)`",
     "Function.Rank": "`.rolling_rank(n)`",
     "Function.Reverse": "keep the order of the bars",
+    "Function.SetSortedFlag": "leave it out: only times are sorted, and what reads others then goes astray",
     "Function.Skew": "`.rolling_skew(n)`",
     "Function.TopK": "`.rolling_max(n)`, or an aggregate inside `.rolling(index, period=…)`",
     "Gather": "`.shift(k)` is the value k bars before",
@@ -145,18 +147,31 @@ def ahead(node: Node, span: Interval) -> str:
 
 def blind(node: Node) -> str:
     """Say why an operator can't be seen into."""
-    name = tree.operator(node)
+    name, text = tree.operator(node), f"`{show(node)}`"
     if tree.has_udf(node):
         plugin = name == "Function.FfiPlugin"
         what = "a plugin library" if plugin else "a Python function"
-        return f"`{show(node)}` calls {what}: what it reads can't be seen; declare `lookback`"
-    if name.endswith((".Sample", ".Shuffle")):
-        return f"`{show(node)}` is random"
+        return f"{text} calls {what}: what it reads can't be seen; declare `lookback`"
     if tree.kind(node) == "Column":
-        return f"`{show(node)}` is made by an expression whose own reach can't be seen"
+        return f"{text} is made by an expression whose own reach can't be seen"
+    if any(map(is_random, tree.walk(node))):
+        return f"{text} is random"
+    if tree.kind(node) in {"Rolling", "Eval"}:
+        return f"{text} {_blind_scope(node)}"
     if not is_known(name):
-        return f"`{show(node)}`: the operator {name} is not in the table of this version"
-    return f"`{show(node)}`: this form of {name} is not known"
+        return f"{text}: the operator {name} is not in the table of this version"
+    return f"{text}: this form of {name} is not known"
+
+
+def _blind_scope(scope: Node) -> str:
+    """Say why what a scope does with its rows can't be followed."""
+    function = tree.children(scope)[0 if tree.kind(scope) == "Rolling" else 1]
+    if any(tree.kind(part) == "Rolling" for part in tree.walk(function)):
+        return "has windows inside windows: Polars takes the inner ones elsewhere"
+    part = unordered(function)
+    if part is not None:
+        return f"depends on the order of `{show(part)}`, which is not certain"
+    return "has a form that is not known"
 
 
 def _span(node: Node, spans: Mapping[int, Interval]) -> Interval:

@@ -21,7 +21,10 @@ LAYOUT = {
     "k": pl.Int8(),
 }
 RECIPE = Recipe(LAYOUT, clocks_of(LAYOUT))
-CLOCKS = {"open_time", "close_time", "timestamp", "close_time_ms", "t", "index", "day", "date"}
+CLOCKS = {"open_time", "close_time", "timestamp", "close_time_ms", "t", "index", "day", "date"} | {
+    "first_trade_id",
+    "last_trade_id",
+}
 SHAPES = [*MARKET.values(), *ODD.values()]
 
 

@@ -85,16 +85,46 @@ READS: list[tuple[pl.Expr, float, float]] = [
     (pl.struct("close").struct.with_fields(pl.field("close").shift(-3)), 0, 3),
     (pl.concat_list(CLOSE, CLOSE.shift(4)).list.eval(ELEMENT.shift(-1)), 4, 0),
     (CLOSE.implode().list.eval(ELEMENT + 1), inf, inf),
-    (CLOSE.cumulative_eval(ELEMENT.last()), inf, 0),
+    (CLOSE.cumulative_eval(ELEMENT.last()), 0, 0),
+    (CLOSE.cumulative_eval(ELEMENT.tail(5).mean()), 4, 0),
+    (CLOSE.cumulative_eval(ELEMENT.tail(5).max() - ELEMENT.tail(2).min() / 2), 4, 0),
+    (CLOSE.diff().cumulative_eval(ELEMENT.slice(-4, 2).median()), 4, 0),
+    (CLOSE.cumulative_eval(ELEMENT.tail(5).sum()), inf, 0),
+    (CLOSE.cumulative_eval(ELEMENT.tail(5).mean(), min_samples=2), inf, 0),
+    (CLOSE.cumulative_eval(ELEMENT.head(5).mean()), inf, 0),
+    (CLOSE.cumulative_eval(ELEMENT.last() - ELEMENT.first()), inf, 0),
+    (CLOSE.shift(pl.lit(100, pl.Int8) + 20), 120, 0),
+    (CLOSE.shift(pl.lit(100, pl.Int8) + pl.lit(100, pl.Int8)), inf, inf),
+    (CLOSE.shift(pl.lit(3, pl.UInt8) - 5), inf, inf),
+    (CLOSE.shift(-pl.lit(-128, pl.Int8)), inf, inf),
+    (CLOSE.shift(pl.lit(2**40) - pl.lit(2**40 - 3)), 3, 0),
+    (CLOSE.set_sorted() > 100, inf, inf),
+    (CLOSE.rolling_mean_by(pl.col("close_time").set_sorted(), "5i"), 4, 0),
+    (CLOSE.rolling_mean_by(pl.col("close_time").set_sorted(descending=True), "5i"), inf, inf),
+    (CLOSE.sort_by(ROW - 5), 0, 0),
+    (CLOSE.sort_by(pl.int_range(pl.len(), dtype=pl.UInt32) - 5), inf, inf),
+    (CLOSE.sort_by(pl.col("close_time") * 1000), 0, 0),
+    (CLOSE.sort_by(pl.col("close_time") * 10**10), inf, inf),
+    (CLOSE.sort_by(pl.col("close_time") * 1000 * 1000 * 1000), inf, inf),
+    (CLOSE.sort_by(pl.col("t") + 1), inf, inf),
+    (CLOSE.sort_by(pl.col("close_time").cast(pl.UInt64)), inf, inf),
+    (CLOSE.sort_by(pl.col("t").cast(pl.Int64, strict=False)), inf, inf),
+    (CLOSE.sort_by(pl.col("close_time").cast(pl.Datetime("us")).cast(pl.Datetime("ms"))), inf, inf),
     (LATER.cumulative_eval(ELEMENT.first()), inf, 2),
-    (CLOSE.sum().rolling("t", period="4i"), inf, 0),
-    (LATER.sum().rolling("t", period="4i"), inf, 0),
+    (CLOSE.sum().rolling("t", period="4i"), 3, 0),
+    (CLOSE.sum().rolling("t", period="1s"), inf, 0),
+    (CLOSE.sum().rolling("close_time", period="60000000i"), inf, 0),
+    (LATER.sum().rolling("t", period="4i"), 3, 0),
     (CLOSE.sum().rolling(ROW, period="4i"), 3, 0),
     (CLOSE.sum().rolling(ROW, period="4i", closed="both"), 4, 0),
     (CLOSE.sum().rolling(ROW, period="2i", offset="-6i"), 5, 0),
     (CLOSE.sum().rolling(ROW, period="4i", offset="-2i"), inf, inf),
     (CLOSE.rolling_mean_by(ROW, "4i", closed="left"), 4, 0),
     (CLOSE.rolling_mean_by("volume", "4i"), inf, inf),
+    (CLOSE.rolling_mean_by("last_trade_id", "100i"), 99, 0),
+    (CLOSE.mode().min().rolling(ROW, period="4i"), 3, 0),
+    (CLOSE.top_k(2).mean().rolling(ROW, period="4i"), 3, 0),
+    (CLOSE.unique(maintain_order=True).last().rolling(ROW, period="4i"), 3, 0),
 ]  # fmt: skip
 
 GROUPS: list[tuple[pl.Expr, float, float]] = [
@@ -137,6 +167,8 @@ def test_reach_of_an_operator(expr, past, future):
         (CLOSE.ewm_mean_by("open_time_ms", half_life="5i"), {"open_time_ms"}),
         (CLOSE.sum().rolling("t", period="5i") + CLOSE.sort_by("open_time"), {"t", "open_time"}),
         (CLOSE.cum_sum().over("k", order_by="close_time"), {"close_time"}),
+        (CLOSE.rolling_mean_by("last_trade_id", "100i"), {"last_trade_id"}),
+        (CLOSE.sum().rolling("first_agg_trade_id", period="9i"), {"first_agg_trade_id"}),
         (CLOSE.rolling_mean_by(ROW, "5i"), set()),
         (CLOSE.rolling_mean(5), set()),
     ],
@@ -167,6 +199,50 @@ def test_times_are_what_must_increase(expr, times):
 )
 def test_a_clock_with_ties_is_not_proven(clock):
     assert reach_of(CLOSE.rolling_sum_by(clock, "5i")).is_causal is not True
+
+
+INNER = CLOSE.sum().rolling("t", period="2i")
+UNFOLLOWED = [
+    INNER.sum().rolling("t", period="2i"),
+    (INNER + 1).max().rolling(ROW, period="3i"),
+    CLOSE.rolling_rank(5, method="random"),
+    CLOSE.rolling_rank_by("close_time", "5i", method="random"),
+    CLOSE.mode().first().rolling("t", period="5i"),
+    CLOSE.mode().rolling("t", period="5i"),
+    CLOSE.unique().last().rolling("t", period="5i"),
+    CLOSE.top_k(2).get(0).rolling(ROW, period="4i"),
+    CLOSE.cumulative_eval(ELEMENT.mode().first()),
+    CLOSE + pl.int_range(0, pl.len() - 5),
+    CLOSE + pl.repeat(1.0, pl.len() - 5),
+]
+
+
+@pytest.mark.parametrize("expr", UNFOLLOWED, ids=str)
+def test_what_can_not_be_followed_is_opaque(expr):
+    reach = reach_of(expr)
+    assert reach.opaque
+    assert reach.is_causal is None
+    assert len(reach.reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("expr", "words"),
+    [
+        (INNER.sum().rolling("t", period="2i"), "has windows inside windows"),
+        (CLOSE.rolling_rank(5, method="random"), "is random"),
+        (CLOSE.mode().first().rolling("t", period="5i"), "depends on the order of `pl.col"),
+    ],
+    ids=["nested", "random", "order"],
+)
+def test_what_can_not_be_followed_is_named_as_the_reason(expr, words):
+    assert words in reach_of(expr).reasons[0]
+
+
+def test_a_false_sorted_flag_is_proven():
+    reach = reach_of(CLOSE.set_sorted() > 100)
+    assert reach.is_causal is False
+    assert reach.hint is not None
+    assert "only times are sorted" in reach.hint
 
 
 def test_a_schema_tells_what_a_clock_is():
