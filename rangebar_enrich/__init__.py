@@ -5,7 +5,7 @@ from __future__ import annotations
 from rangebar_enrich._provider.discovery import discover_providers, reset_provider_cache
 from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich.engine import Enricher, enrich_bars
-from rangebar_enrich.errors import ProviderError, RangebarEnrichError
+from rangebar_enrich.errors import ProviderError, ProviderWarning, RangebarEnrichError
 from rangebar_enrich.expression_provider import ExpressionProvider
 from rangebar_enrich.hooks import (
     HookEvent,
@@ -28,6 +28,7 @@ __all__ = [
     "PandasFeatureProvider",
     "ProviderError",
     "ProviderOutcome",
+    "ProviderWarning",
     "RangebarEnrichError",
     "clear_hooks",
     "discover_providers",

@@ -13,7 +13,7 @@ What happens in a run, and where each step lives:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import polars as pl
@@ -31,6 +31,7 @@ from rangebar_enrich._run.events import (
     log_gaps,
     outcomes_of,
     refuse_gaps,
+    warn_of,
 )
 from rangebar_enrich._run.execution import Execution
 from rangebar_enrich._run.inputs import read_source
@@ -64,7 +65,7 @@ class Enricher:
 
     def __init__(
         self,
-        providers: Sequence[Any] | None = None,
+        providers: Iterable[Any] | None = None,
         *,
         on_error: OnError = "null",
         engine: Literal["auto"] | Engine = "auto",
@@ -191,6 +192,7 @@ class Enricher:
             logger.error("provider '%s' failed: %s", name, cause(error))
             if self._settings.raises:
                 raise error
+        warn_of(plan.failures, stacklevel=4)
         return lazy.with_features(self._planner.declarations, plan)
 
     def run(
@@ -339,7 +341,7 @@ def enrich_bars(
     symbol: str | None = None,
     threshold_decimal_bps: int | None = None,
     *,
-    providers: Sequence[Any] | None = None,
+    providers: Iterable[Any] | None = None,
     history: Any = None,
     on_error: OnError = "null",
     on_gap: OnGap = "warn",
@@ -365,17 +367,16 @@ def enrich_bars(
         The bars, then one float64 column for each declared feature; with no provider, `bars`
         itself.
 
+    Warns:
+        ProviderWarning: A provider failed, and its columns are null.
+
     Raises:
         BarsError: The bars break a rule: out of time order, a price that is no number, …
         UnsupportedBarsError: The object holds no bars, or a legacy provider met a LazyFrame.
         ProviderError: `on_error="raise"` and a provider failed.
     """
-    if providers is None:
-        enricher = default_enricher(on_error)
-    elif isinstance(providers, Sequence) and not len(providers):
-        return bars
-    else:
-        enricher = Enricher(providers, on_error=on_error)
+    given = providers is not None
+    enricher = Enricher(providers, on_error=on_error) if given else default_enricher(on_error)
     if enricher.is_empty:
         return bars
     if isinstance(bars, pl.LazyFrame):
@@ -393,4 +394,6 @@ def enrich_bars(
         history=history,
         on_gap=on_gap,
     )
+    failed = [one.provider for one in result.outcomes if one.status in {"failed", "partial"}]
+    warn_of(failed, stacklevel=3)
     return result.to_caller()

@@ -26,6 +26,8 @@
         ├── WriteRefusedError               the bars were refused; nothing was written
         └── IdentifierError                 a name that cannot be an identifier
 
+    ProviderWarning (UserWarning)           `enrich_bars` gave null columns because a provider failed
+
 Text: line 1 says what is wrong; `- name: got, expected` lines follow, ten at most; a last
 line `Hint:` names an action.
 """
@@ -98,6 +100,10 @@ class ProviderError(RangebarEnrichError, RuntimeError):
         error.provider = provider
         error.faults = tuple(faults)
         return error
+
+
+class ProviderWarning(UserWarning):
+    """Columns that `enrich_bars` gave are null because their provider failed."""
 
 
 class DeclarationError(ProviderError):

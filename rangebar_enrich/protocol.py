@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -42,12 +42,14 @@ class BarContext:
         return (type(self), (self.symbol, self.threshold_decimal_bps, dict(self.columns)))
 
 
+@runtime_checkable
 class FeatureProvider(Protocol):
     """Describes columns to add to closed range bars; computes nothing itself.
 
     Two attributes are optional. `lookback: int` is the number of earlier bars that fix a value,
     for expressions from which it cannot be derived. `requires: tuple[str, ...]` names columns
-    that another provider makes.
+    that another provider makes. `isinstance` looks for the attributes only; the engine checks
+    what they hold.
     """
 
     @property
@@ -70,6 +72,7 @@ class FeatureProvider(Protocol):
         """Return one expression for each of `columns`, aliased, or a mapping from column to it."""
 
 
+@runtime_checkable
 class PandasFeatureProvider(Protocol):
     """The older contract: adds its columns to a DataFrame in place and returns it."""
 

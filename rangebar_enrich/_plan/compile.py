@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from rangebar_enrich._plan.plan import Plan
-from rangebar_enrich._plan.provider import CompiledProvider
+from rangebar_enrich._plan.provider import CompiledProvider, form
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind, cause
 from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich.errors import CompileError, ProviderError, message
@@ -61,10 +61,11 @@ def compile_provider(
     Raises:
         CompileError: They break the contract; every broken column is named.
     """
+    forms = {column: form(expr) for column, expr in exprs.items()}
     refuse(declaration, column_faults(exprs, schema, declaration))
     refuse(declaration, _dtype_faults(exprs, schema))
     reads = frozenset(name for expr in exprs.values() for name in expr.meta.root_names())
-    return CompiledProvider(declaration, exprs, reads)
+    return CompiledProvider(declaration, exprs, forms, reads)
 
 
 def _check_requires(declaration: Declaration, known: Collection[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
+from typing import TypeVar
 
 import polars as pl
 
@@ -14,7 +15,9 @@ from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich.protocol import BarContext
 
 _MOST_PLANS = 10_000
+"""The oldest is forgotten where there would be more."""
 
+_Key = TypeVar("_Key")
 Layout = tuple[tuple[str, pl.DataType], ...]
 """Names and dtypes of the columns that providers may read, in the order of the table."""
 
@@ -36,7 +39,8 @@ class Planner:
 
     def layout(self, dtypes: Mapping[str, pl.DataType]) -> Layout:
         """Return the columns that providers may read: all but those that they make."""
-        return tuple((name, dtype) for name, dtype in dtypes.items() if name not in self.own)
+        # NOTE: a list first: a generator is entered once for each column.
+        return tuple([(name, dtype) for name, dtype in dtypes.items() if name not in self.own])
 
     def plan(self, layout: Layout, symbol: str | None, threshold: int | None) -> Plan:
         """Return the plan for a layout and a context."""
@@ -46,12 +50,12 @@ class Planner:
             return plan
         with self._lock:
             if key not in self._plans:
-                if len(self._plans) >= _MOST_PLANS:
-                    self._plans.clear()
-                    self._last.clear()
                 context = BarContext(symbol, threshold, dict(layout))
-                plan = make_plan(self.declarations, context, similar=self._last.get(layout))
-                self._plans[key] = self._last[layout] = plan
+                # NOTE: taken out, so that the layout seen last stands last.
+                similar = self._last.pop(layout, None)
+                plan = make_plan(self.declarations, context, similar=similar)
+                _keep(self._plans, key, plan)
+                _keep(self._last, layout, plan)
             return self._plans[key]
 
     def latest(self) -> Plan:
@@ -59,3 +63,9 @@ class Planner:
         if not self._last:
             return self.plan(self.layout(BUILDER_COLUMNS), None, None)
         return next(reversed(self._last.values()))
+
+
+def _keep(plans: dict[_Key, Plan], key: _Key, plan: Plan) -> None:
+    if len(plans) >= _MOST_PLANS:
+        del plans[next(iter(plans))]
+    plans[key] = plan

@@ -21,12 +21,14 @@ class CompiledProvider:
     Attributes:
         declaration: The provider.
         exprs: One aliased expression for each declared column, in declared order.
+        forms: They as bytes, as the provider gave them.
         reads: Every column that they read.
         reaches: How far each reads back and ahead; filled in once the order is known.
     """
 
     declaration: Declaration
     exprs: Mapping[str, pl.Expr]
+    forms: Mapping[str, bytes]
     reads: frozenset[str]
     reaches: Mapping[str, Reach] = field(default_factory=dict)
 
@@ -74,18 +76,15 @@ class CompiledProvider:
     def has_exprs(self, exprs: Mapping[str, pl.Expr]) -> bool:
         """Return whether other expressions are equal to its own, for each of its columns."""
         return all(
-            mine.meta.eq(exprs[column]) or self._forms[column] == form(exprs[column]) != b""
+            mine.meta.eq(exprs[column]) or self.forms[column] == form(exprs[column]) != b""
             for column, mine in self.exprs.items()
         )
-
-    @cached_property
-    def _forms(self) -> Mapping[str, bytes]:
-        return {column: form(expr) for column, expr in self.exprs.items()}
 
 
 def form(expr: pl.Expr) -> bytes:
     """Return an expression as bytes, its Python functions included; none where one has no form."""
-    # NOTE: to Polars a Python function equals no other, not even itself in another expression.
+    # NOTE: to Polars a Python function equals no other, not even itself in another expression. The
+    # bytes are those of an expression that was never used: Polars notes its dtype in it.
     try:
         return expr.meta.serialize(format="binary")
     except (pl.exceptions.PolarsError, TypeError, ValueError):

@@ -21,6 +21,7 @@ ISOLATED = (Exception, pl.exceptions.PanicException)
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _ABSENT = object()
+_NO_PROVIDER = (str, bytes, int, float, Mapping, pl.Expr, pl.Series, pl.DataFrame, pl.LazyFrame)
 _MOST_ROWS = 2**32 - 1  # what a Polars frame can hold
 
 
@@ -244,6 +245,32 @@ def reject(name: str, text: str, error: BaseException | None = None) -> Rejectio
     made = DeclarationError.of(name, message(f"Provider '{name}' is left out.", [text]))
     made.__cause__ = error
     return Rejection(name, None, made)
+
+
+def provider_list(providers: Any) -> list[Any]:
+    """Return providers as a list.
+
+    Raises:
+        TypeError: It is no list of objects, or holds what can be no provider.
+    """
+    if isinstance(providers, _NO_PROVIDER) or not hasattr(providers, "__iter__"):
+        msg = f"'providers' is {type(providers).__name__}; expected a list of providers."
+        raise TypeError(msg)
+    found = list(providers)
+    wrong = [
+        f"{place}: got {type(one).__name__} {one!s:.60}"
+        for place, one in enumerate(found)
+        if isinstance(one, (*_NO_PROVIDER, Sequence))
+    ]
+    if wrong:
+        msg = message(
+            f"'providers' holds {len(wrong)} thing(s) that can be no provider:",
+            wrong,
+            "pass objects with name, version, columns, min_bars and expressions(), or classes of"
+            " them; an expression goes into expressions().",
+        )
+        raise TypeError(msg)
+    return found
 
 
 def declare_all(providers: Sequence[Any]) -> tuple[list[Declaration], list[Rejection]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint
 from threading import Lock
 from typing import Any
 
@@ -127,13 +128,13 @@ def _with_packs(points: list[EntryPoint], named: AbstractSet[str]) -> list[Entry
 
 def _package(point: EntryPoint) -> tuple[str, str]:
     if point in PACKS:
-        return OWN_PACKAGE, version(OWN_PACKAGE)
+        return OWN_PACKAGE, importlib.metadata.version(OWN_PACKAGE)
     dist = point.dist
     return (dist.name, dist.version) if dist is not None else ("unknown package", "unknown version")
 
 
 def _load_all() -> Discovery:
-    points = _allowed(entry_points(group=ENTRY_POINT_GROUP))
+    points = _allowed(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
     made = [(point, _load(point)) for point in _without_twins(points)]
     rejected = [one for _, one in made if isinstance(one, Rejection)]
     rejected += _twin_rejections(points)

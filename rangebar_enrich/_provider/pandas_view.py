@@ -69,6 +69,11 @@ def run_legacy(
         RunError: It raised, or what it did breaks the contract; every fault is named.
     """
     try:
+        import pandas  # noqa: F401, ICN001 - only whether it is there
+    except ImportError as error:
+        msg = f"Provider '{declaration.name}' needs pandas: pip install 'rangebar-enrich[pandas]'"
+        raise RunError.of(declaration.name, msg) from error
+    try:
         return _run_once(declaration, bars, key, writable=False)
     except _WroteToView:
         # NOTE: writing to the read-only view raises inside the provider: what it would have

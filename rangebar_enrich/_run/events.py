@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rangebar_enrich._bars.continuity import Gaps
@@ -12,7 +13,7 @@ from rangebar_enrich._provider.declaration import Declaration, Rejection, cause
 from rangebar_enrich._run.result import ProviderOutcome, Status
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._run.workspace import SeriesRun
-from rangebar_enrich.errors import BarGapError, ProviderError, message
+from rangebar_enrich.errors import BarGapError, ProviderError, ProviderWarning, message
 from rangebar_enrich.hooks import HookEvent, emit_hook, new_trace_id
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,14 @@ def log_gaps(gaps: Gaps, on_gap: OnGap, where: str) -> None:
         logger.warning("gap in %s: %s%s", gaps.first.key, gaps.first, more)
 
 
+def warn_of(failed: Collection[str], *, stacklevel: int) -> None:
+    """Warn the caller of `enrich_bars`, once, of providers whose columns are null."""
+    if failed:
+        names = ", ".join(f"'{name}'" for name in sorted(failed))
+        text = f"columns of {len(failed)} provider(s) are null, wholly or in part: {names}; see the log"
+        warnings.warn(text, ProviderWarning, stacklevel=stacklevel)
+
+
 class Reporter:
     """Logs and announces the failures of runs.
 
@@ -120,8 +129,12 @@ class Reporter:
     def log_news(self, outcomes: Sequence[ProviderOutcome], told: dict[str, str | None]) -> None:
         """Log the failures whose cause is another than the one in `told`, and note it there."""
         # NOTE: how many bars of history are missing changes with every bar, and is one cause.
-        now = {one.provider: "short history" if one.short_rows else one.error for one in outcomes}
-        self.log([one for one in outcomes if told.get(one.provider) != now[one.provider]])
+        now = {
+            one.provider: "short history" if one.short_rows else one.error
+            for one in outcomes
+            if one.columns
+        }
+        self.log([one for one in outcomes if told.get(one.provider) != now.get(one.provider)])
         told.update(now)
 
     def announce(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rangebar_enrich._plan.planner import Planner
-from rangebar_enrich._provider.declaration import Declaration, Rejection, cause, declare_all
+from rangebar_enrich._provider.declaration import (
+    Declaration,
+    Rejection,
+    cause,
+    declare_all,
+    provider_list,
+)
 from rangebar_enrich._provider.discovery import discover
 
 logger = logging.getLogger(__name__)
@@ -44,7 +50,7 @@ class Settings:
 
 
 def settings_of(
-    providers: Sequence[Any] | None, *, on_error: OnError, engine: Literal["auto"] | Engine
+    providers: Iterable[Any] | None, *, on_error: OnError, engine: Literal["auto"] | Engine
 ) -> Settings:
     """Check providers, find those that are not given, and keep what was asked for.
 
@@ -60,7 +66,7 @@ def settings_of(
         msg = f"'on_error' is {on_error!r}; expected 'null' or 'raise'."
         raise ValueError(msg)
     discovery = discover() if providers is None else None
-    given = discovery.providers if discovery else _as_sequence(providers)
+    given = discovery.providers if discovery else provider_list(providers)
     declarations, rejections = declare_all(given)
     for rejection in rejections:
         logger.error("provider left out: %s", cause(rejection.error))
@@ -70,15 +76,6 @@ def settings_of(
     if raises and rejections:
         raise rejections[0].error
     return Settings(Planner(declarations), tuple(rejections), raises, *_chosen_engine(engine))
-
-
-def _as_sequence(providers: Any) -> Sequence[Any]:
-    if isinstance(providers, Sequence) and not isinstance(providers, str | bytes):
-        return providers
-    if isinstance(providers, str | bytes | Mapping) or not hasattr(providers, "__iter__"):
-        msg = f"'providers' is {type(providers).__name__}; expected a list of providers."
-        raise TypeError(msg)
-    return list(providers)
 
 
 def _chosen_engine(engine: Literal["auto"] | Engine) -> tuple[Engine, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import numpy as np
 import polars as pl
@@ -296,7 +297,7 @@ def test_healthy_plain_expressions_run_twice_at_most(broken, native, one_series,
     plain = [native(name, {f"{name}_a": CLOSE.cum_sum()}) for name in ("one", "two", "three")]
     counted = _counted(native, "four", [])
 
-    rbe.enrich_bars(one_series, providers=[*plain, _broken(native, RUN[broken]), counted])
+    rbe.Enricher([*plain, _broken(native, RUN[broken]), counted]).run(one_series)
 
     seen = [n for plans in collected for plan in plans for n in plan.collect_schema().names()]
     counts = [seen.count(f"{name}_a") for name in ("one", "two", "three")]
@@ -351,7 +352,8 @@ def test_every_failure_at_once_leaves_the_healthy(native, healthy, one_series):
 def test_failure_in_pandas_gives_nan_columns(native, momentum, one_series):
     broken = _broken(native, RUN["udf raises ValueError"])
 
-    frame = rbe.enrich_bars(one_series.to_pandas(), providers=[broken, momentum])
+    with pytest.warns(rbe.ProviderWarning, match=r"^columns of 1 provider\(s\) are null.*: 'bad';"):
+        frame = rbe.enrich_bars(one_series.to_pandas(), providers=[broken, momentum])
 
     assert frame[["bad_a", "bad_b"]].isna().all(axis=None)
     assert frame["bad_a"].dtype == np.float64
@@ -489,6 +491,55 @@ def test_warm_up_may_be_a_numpy_number(native, one_series):
     provider = native("p", {"p_a": CLOSE}, min_bars=np.int64(4))
 
     assert rbe.enrich_bars(one_series, providers=[provider])["p_a"].null_count == 4
+
+
+def test_healthy_providers_warn_of_nothing(healthy, one_series, recwarn):
+    rbe.enrich_bars(one_series, providers=healthy)
+
+    assert [one for one in recwarn if issubclass(one.category, rbe.ProviderWarning)] == []
+
+
+def test_warning_points_at_the_caller(native, one_series):
+    with pytest.warns(rbe.ProviderWarning) as warned:
+        rbe.enrich_bars(one_series, providers=[_broken(native, RUN["udf raises ValueError"])])
+
+    assert [one.filename for one in warned] == [__file__]
+
+
+def test_legacy_provider_without_pandas_fails_alone(legacy, momentum, one_series, monkeypatch):
+    old = legacy("old", ["old_a"], lambda view: view)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    result = rbe.Enricher([old, momentum]).run(one_series)
+
+    assert [one.status for one in result.outcomes] == ["failed", "ok"]
+    assert result.outcomes[0].error == (
+        "Provider 'old' needs pandas: pip install 'rangebar-enrich[pandas]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("providers", "text"),
+    [
+        ("momentum", r"^'providers' is str; expected a list of providers\.$"),
+        (CLOSE, r"^'providers' is Expr; expected"),
+        ({"a": CLOSE}, r"^'providers' is dict; expected"),
+        (7, r"^'providers' is int; expected"),
+        (
+            ["momentum"],
+            r"(?s)^'providers' holds 1 thing\(s\).*- 0: got str momentum\nHint: pass objects",
+        ),
+        ([CLOSE, [CLOSE]], r"(?s)holds 2 thing\(s\).*- 0: got Expr col.*- 1: got list"),
+    ],
+    ids=["text", "expression", "mapping", "number", "texts", "expressions"],
+)
+def test_what_can_be_no_provider_is_a_type_error(providers, text, one_series):
+    with pytest.raises(TypeError, match=text):
+        rbe.enrich_bars(one_series, providers=providers)
+
+
+def test_providers_may_come_from_a_generator(momentum, half_range):
+    assert rbe.Enricher(one for one in (momentum, half_range)).columns[0] == "momentum_return_20"
 
 
 def test_raising_emits_the_events_first(native, one_series, events):

@@ -198,7 +198,7 @@ def test_complete_event_counts_the_run(bars, momentum, native, events):
     broken = native("broken", {"broken_a": pl.col("nowhere")})
     refused = native("refused", {"wrong": pl.col("close")})
 
-    rbe.enrich_bars(bars, "XRPETH", 50, providers=[momentum, broken, refused])
+    rbe.Enricher([momentum, broken, refused]).run(bars, symbol="XRPETH", threshold_decimal_bps=50)
 
     complete = events[-1]
     assert complete.event is rbe.HookEvent.PLUGIN_ENRICH_COMPLETE

@@ -20,6 +20,17 @@ def test_context_cannot_be_changed_by_a_provider():
         context.symbol = "other"
 
 
+@pytest.mark.parametrize(
+    ("provider", "is_native", "is_legacy"),
+    [("momentum", True, False), ("old", False, True), (object(), False, False)],
+)
+def test_protocols_answer_isinstance(provider, is_native, is_legacy, momentum, legacy):
+    made = {"momentum": momentum, "old": legacy("old", ["old_a"], abs)}.get(provider, provider)
+
+    assert isinstance(made, rbe.FeatureProvider) is is_native
+    assert isinstance(made, rbe.PandasFeatureProvider) is is_legacy
+
+
 def test_context_pickles():
     context = rbe.BarContext("XRPETH", 50, {"close": pl.Float64(), "t": pl.Datetime("us", "UTC")})
 

@@ -94,7 +94,9 @@ def test_lazy_isolates_what_does_not_compile(bars, momentum, native, events, cap
     reader = native("reader", {"reader_a": pl.col("broken_a") + 1})
     lazy = pl.DataFrame(bars).lazy()
 
-    actual = rbe.enrich_bars(lazy, providers=[broken, momentum, reader]).collect(engine="in-memory")
+    with pytest.warns(rbe.ProviderWarning, match=r"2 provider\(s\) are null.*: 'broken', 'reader'"):
+        plan = rbe.enrich_bars(lazy, providers=[broken, momentum, reader])
+    actual = plan.collect(engine="in-memory")
 
     healthy = rbe.enrich_bars(lazy, providers=[momentum]).collect(engine="in-memory")
     assert actual.columns == [*bars.column_names, "broken_a", *momentum.columns, "reader_a"]
