@@ -46,8 +46,9 @@ class Feature:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Names of the parameters, in order."""
-        return tuple(inspect.signature(self.block).parameters)[len(self.inputs) :]
+        """Names of the parameters that make a column, in order."""
+        given = list(inspect.signature(self.block).parameters.values())[len(self.inputs) :]
+        return tuple(one.name for one in given if one.default is one.empty)
 
     def document(self) -> Mapping[str, str]:
         """Return the block's formula and facts: `formula`, `Source`, `Unit`, and others it has."""

@@ -89,11 +89,7 @@ def rescaled_range(prices: Array, size: int) -> Array:
 
 def hurst(prices: Array, window: int) -> Array:
     sizes = [window, window // 2, window // 4]
-    scaled = []
-    for size in sizes:
-        one = rescaled_range(prices, size)
-        starts = range(0, window, size)
-        scaled.append(np.mean([lag(one, start) if start else one for start in starts], axis=0))
+    scaled = [mean(rescaled_range(prices, size), window - size + 1) for size in sizes]
     slope = np.polyfit(np.log(sizes), np.log(np.nan_to_num(np.array(scaled), nan=1.0)), 1)[0]
     return np.where(np.isnan(scaled).any(axis=0), np.nan, slope)
 

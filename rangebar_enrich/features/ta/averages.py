@@ -10,6 +10,7 @@ no operator of Polars that goes on from a held state has such a share.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isqrt
 
 import polars as pl
@@ -17,23 +18,24 @@ import polars as pl
 from rangebar_enrich.features._arithmetic import divide
 
 
-def seeded(values: pl.Expr, *, window: int, share: float) -> pl.Expr:
+def seeded(values: pl.Expr, *, window: int, share: float, count: pl.Expr | None = None) -> pl.Expr:
     """Exponential mean seeded by a simple one: m = m[-1] + share·(x - m[-1]).
 
-    The first value is the simple mean of the first `window` values.
+    The first value is the simple mean of the first `window` values. `count` says how many values
+    there have been, where that is known without looking at them: their expression may be long.
 
     Source: Wilder, New Concepts in Technical Trading Systems, 1978
     Unit: as the input
     """
-    count = values.cum_count()
-    start = pl.when(count == window).then(values.cum_sum() / window)
-    fed = pl.when(count > window).then(values).otherwise(start)
+    seen = values.cum_count() if count is None else count
+    start = pl.when(seen == window).then(values.cum_sum() / window)
+    fed = pl.when(seen > window).then(values).otherwise(start)
     return fed.ewm_mean(alpha=share, adjust=False, ignore_nulls=True)
 
 
-def from_value(values: pl.Expr, first: int) -> pl.Expr:
-    """Return the values from number `first` on, counted from 0; null before."""
-    return pl.when(values.cum_count() > first).then(values) if first else values
+def values_after(values: pl.Expr, skipped: int) -> pl.Expr:
+    """Return how many values there have been after the first `skipped`, less than 0 before."""
+    return values.cum_count().cast(pl.Int64) - skipped
 
 
 def sma(values: pl.Expr, *, window: int) -> pl.Expr:
@@ -46,14 +48,23 @@ def sma(values: pl.Expr, *, window: int) -> pl.Expr:
     return values.rolling_mean(window)
 
 
-def ema(values: pl.Expr, *, window: int) -> pl.Expr:
+def ema(values: pl.Expr, *, window: int, count: pl.Expr | None = None) -> pl.Expr:
     """Exponential moving average: m = m[-1] + 2 / (w + 1)·(x - m[-1]), seeded by mean(x, w).
 
     Source: Haurlan, Measuring Trend Values, 1968
     Unit: price
     TA-Lib: EMA
     """
-    return seeded(values, window=window, share=2.0 / (window + 1.0))
+    return seeded(values, window=window, share=2.0 / (window + 1.0), count=count)
+
+
+def ema_of_ema(values: pl.Expr, *, windows: Sequence[int]) -> pl.Expr:
+    """Return the exponential average over each window of that over the window before."""
+    made, skipped = values, 0
+    for window in windows:
+        made = ema(made, window=window, count=values_after(values, skipped))
+        skipped += window - 1
+    return made
 
 
 def wilder(values: pl.Expr, *, window: int) -> pl.Expr:
@@ -85,8 +96,8 @@ def dema(values: pl.Expr, *, window: int) -> pl.Expr:
     Unit: price
     TA-Lib: DEMA
     """
-    once = ema(values, window=window)
-    return 2.0 * once - ema(once, window=window)
+    once, twice = (ema_of_ema(values, windows=[window] * times) for times in (1, 2))
+    return 2.0 * once - twice
 
 
 def tema(values: pl.Expr, *, window: int) -> pl.Expr:
@@ -96,9 +107,8 @@ def tema(values: pl.Expr, *, window: int) -> pl.Expr:
     Unit: price
     TA-Lib: TEMA
     """
-    once = ema(values, window=window)
-    twice = ema(once, window=window)
-    return 3.0 * once - 3.0 * twice + ema(twice, window=window)
+    once, twice, thrice = (ema_of_ema(values, windows=[window] * times) for times in (1, 2, 3))
+    return 3.0 * once - 3.0 * twice + thrice
 
 
 def hma(values: pl.Expr, *, window: int) -> pl.Expr:

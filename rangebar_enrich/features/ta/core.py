@@ -87,7 +87,7 @@ _TREND = (
     Feature("aroon_oscillator", trend.aroon_oscillator, ("high", "low"), ((25,),), _change),
     Feature("di_plus", trend.di_plus, _BAR, ((14,),), _change),
     Feature("di_minus", trend.di_minus, _BAR, ((14,),), _change),
-    Feature("adx", trend.adx, _BAR, ((14,),), lambda w: 2 * w - 1),
+    Feature("adx", trend.adx, ("high", "low"), ((14,),), lambda w: 2 * w - 1),
 )
 _VOLATILITY = (
     Feature("true_range", volatility.true_range, _BAR, ((),), lambda: 1),

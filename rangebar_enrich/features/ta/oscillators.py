@@ -20,10 +20,8 @@ def rsi(close: pl.Expr, *, window: int) -> pl.Expr:
     Unit: percent
     TA-Lib: RSI
     """
-    change = close - close.shift(1)
-    rises = wilder(change.clip(lower_bound=0.0), window=window)
-    falls = wilder((-change).clip(lower_bound=0.0), window=window)
-    return 100.0 * divide_by_positive(rises, rises + falls)
+    # NOTE: rises less falls is the mean change, rises plus falls that of its size.
+    return 50.0 + 0.5 * cmo(close, window=window)
 
 
 def cmo(close: pl.Expr, *, window: int) -> pl.Expr:
@@ -119,15 +117,16 @@ def williams_r(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, window: int) -> p
 
 
 def cci(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, window: int) -> pl.Expr:
-    """Commodity channel index: (T - M) / (0.015·mean(|T - M|, w)), T = (h + l + c) / 3, M = mean(T, w).
+    """Commodity channel index: (T - M) / (0.015·mean(|T - M|, w)), T = h + l + c, M = mean(T, w).
 
-    The mean deviation is that of the window's values from M of the current bar.
+    The mean deviation is that of the window's values from M of the current bar. A third of T, the typical
+    price, gives the same.
 
     Source: Lambert, Commodity Channel Index, 1980
     Unit: mean deviations / 0.015
     TA-Lib: CCI
     """
-    typical = (high + low + close) / 3.0
+    typical = high + low + close
     mean = sma(typical, window=window)
     deviation = reduce(add, ((typical.shift(k) - mean).abs() for k in range(window))) / window
     return divide_by_positive(typical - mean, 0.015 * deviation)

@@ -9,10 +9,10 @@ from operator import add
 import polars as pl
 
 from rangebar_enrich.features import _windows as windows
-from rangebar_enrich.features._arithmetic import divide_by_positive, log_of
+from rangebar_enrich.features._arithmetic import divide_by_positive
 
-HURST_SIZES = (1, 2, 4)
-"""Into how many blocks the window of `hurst` is cut."""
+HURST_PARTS = (1, 2, 4)
+"""The sizes of `hurst` are the window divided by these."""
 
 
 def slope(values: pl.Expr, *, window: int) -> pl.Expr:
@@ -75,23 +75,20 @@ def kurtosis(values: pl.Expr, *, window: int) -> pl.Expr:
 def hurst(values: pl.Expr, *, window: int) -> pl.Expr:
     """Hurst exponent by rescaled range: slope of ln(R / S) against ln(size).
 
-    R / S of the log returns is the mean over the blocks that a window of w returns is cut into, once
-    whole, once in two and once in four. R is the range of the cumulated distances from the block's
-    mean, S its deviation, divided by the size.
+    R / S of log returns is the mean over all stretches of a size within the window of w returns; sizes are
+    w, w / 2 and w / 4. R is the range of the cumulated distances from the stretch's mean, S its deviation,
+    which divides by the size.
 
     Source: Mandelbrot and Wallis, Robustness of the Rescaled Range R/S, 1969
     Unit: none; 0.5 for a random walk of long windows, more in short ones
     """
-    prices = log_of(values)
-    sizes = [window // blocks for blocks in HURST_SIZES]
-    logs = [
-        log_of(_mean_of_blocks(_rescaled_range(prices, size), size, blocks))
-        for size, blocks in zip(sizes, HURST_SIZES, strict=True)
-    ]
+    sizes = [window // parts for parts in HURST_PARTS]
+    means = [_rescaled_range(values.log(), size).rolling_mean(window - size + 1) for size in sizes]
     centre = sum(map(log, sizes)) / len(sizes)
     weights = [log(size) - centre for size in sizes]
     scale = sum(weight * weight for weight in weights)
-    return reduce(add, (one * (w / scale) for one, w in zip(logs, weights, strict=True)))
+    terms = (one.log() * (weight / scale) for one, weight in zip(means, weights, strict=True))
+    return reduce(add, terms)
 
 
 def efficiency(values: pl.Expr, *, window: int) -> pl.Expr:
@@ -105,15 +102,13 @@ def efficiency(values: pl.Expr, *, window: int) -> pl.Expr:
 
 
 def _rescaled_range(prices: pl.Expr, size: int) -> pl.Expr:
-    """Return R / S of the last `size` returns; `prices` are logarithms."""
-    start = prices.shift(size)
-    moved = prices - start
-    way = [prices.shift(size - step) - start - moved * (step / size) for step in range(1, size)]
-    # NOTE: 0 is where the way begins and ends.
-    spread = pl.max_horizontal(*way, 0.0) - pl.min_horizontal(*way, 0.0)
+    """Return R / S of the last `size` returns; `prices` are logarithms.
+
+    Going back, the way from the stretch's line is the price plus what the line fell.
+    """
     returns = prices - prices.shift(1)
+    per_step = (prices - prices.shift(size)) / size
+    way = [prices, *(prices.shift(back) + per_step * back for back in range(1, size))]
+    # NOTE: the horizontal extremes skip nulls; the deviation has none where one is missing.
+    spread = pl.max_horizontal(*way) - pl.min_horizontal(*way)
     return divide_by_positive(spread, returns.rolling_std(size, ddof=0))
-
-
-def _mean_of_blocks(values: pl.Expr, size: int, blocks: int) -> pl.Expr:
-    return reduce(add, (values.shift(size * block) for block in range(blocks))) / blocks

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from rangebar_enrich.features._arithmetic import divide, divide_by_positive
-from rangebar_enrich.features.ta.averages import ema, from_value, wilder
+from rangebar_enrich.features.ta.averages import ema, ema_of_ema, values_after, wilder
 from rangebar_enrich.features.ta.oscillators import rate_of_change
 from rangebar_enrich.features.ta.volatility import true_range
 
@@ -24,7 +24,9 @@ def macd(values: pl.Expr, *, fast: int, slow: int) -> pl.Expr:
     Unit: price
     TA-Lib: MACD
     """
-    return ema(from_value(values, slow - fast), window=fast) - ema(values, window=slow)
+    late = values_after(values, slow - fast)
+    faster = ema(pl.when(late > 0).then(values), window=fast, count=late)
+    return faster - ema(values, window=slow)
 
 
 def macd_signal(values: pl.Expr, *, fast: int, slow: int, signal: int) -> pl.Expr:
@@ -34,7 +36,8 @@ def macd_signal(values: pl.Expr, *, fast: int, slow: int, signal: int) -> pl.Exp
     Unit: price
     TA-Lib: MACD
     """
-    return ema(macd(values, fast=fast, slow=slow), window=signal)
+    line = macd(values, fast=fast, slow=slow)
+    return ema(line, window=signal, count=values_after(values, slow - 1))
 
 
 def macd_histogram(values: pl.Expr, *, fast: int, slow: int, signal: int) -> pl.Expr:
@@ -68,7 +71,8 @@ def ppo_signal(values: pl.Expr, *, fast: int, slow: int, signal: int) -> pl.Expr
     Source: Appel, Technical Analysis: Power Tools for Active Investors, 2005
     Unit: percent
     """
-    return ema(ppo(values, fast=fast, slow=slow), window=signal)
+    line = ppo(values, fast=fast, slow=slow)
+    return ema(line, window=signal, count=values_after(values, slow - 1))
 
 
 def trix(values: pl.Expr, *, window: int) -> pl.Expr:
@@ -90,9 +94,8 @@ def tsi(values: pl.Expr, *, slow: int, fast: int) -> pl.Expr:
     Unit: percent
     """
     change = values - values.shift(1)
-    return 100.0 * divide_by_positive(
-        ema(ema(change, window=slow), window=fast), ema(ema(change.abs(), window=slow), window=fast)
-    )
+    moved, travelled = (ema_of_ema(one, windows=[slow, fast]) for one in (change, change.abs()))
+    return 100.0 * divide_by_positive(moved, travelled)
 
 
 def aroon_up(high: pl.Expr, *, window: int) -> pl.Expr:
@@ -104,7 +107,8 @@ def aroon_up(high: pl.Expr, *, window: int) -> pl.Expr:
     Unit: percent
     TA-Lib: AROON
     """
-    return 100.0 - 100.0 / window * _bars_since_max(high, window + 1)
+    whole = high.rolling_max(window + 1).is_not_null()
+    return pl.when(whole).then(100.0 - 100.0 / window * _bars_since_max(high, window + 1))
 
 
 def aroon_down(low: pl.Expr, *, window: int) -> pl.Expr:
@@ -136,7 +140,7 @@ def di_plus(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, window: int) -> pl.E
     Unit: percent
     TA-Lib: PLUS_DI
     """
-    return _directed(_rise(high), _rise(-low), true_range(high, low, close), window)
+    return _directed(_moves(high, low)[0], true_range(high, low, close), window)
 
 
 def di_minus(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, window: int) -> pl.Expr:
@@ -148,45 +152,47 @@ def di_minus(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, window: int) -> pl.
     Unit: percent
     TA-Lib: MINUS_DI
     """
-    return _directed(_rise(-low), _rise(high), true_range(high, low, close), window)
+    return _directed(_moves(high, low)[1], true_range(high, low, close), window)
 
 
-def adx(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, window: int) -> pl.Expr:
+def adx(high: pl.Expr, low: pl.Expr, *, window: int) -> pl.Expr:
     """Average directional index: W(100·|+DI - -DI| / (+DI + -DI)), W Wilder's mean over w.
 
     Source: Wilder, New Concepts in Technical Trading Systems, 1978
     Unit: percent
     TA-Lib: ADX
     """
-    up, down = di_plus(high, low, close, window=window), di_minus(high, low, close, window=window)
+    # NOTE: the true range is in both indicators, and their ratio has none of it.
+    up, down = (wilder(one, window=window) for one in _moves(high, low))
     return wilder(100.0 * divide_by_positive((up - down).abs(), up + down), window=window)
 
 
-def _rise(values: pl.Expr) -> pl.Expr:
-    return values - values.shift(1)
+def _moves(high: pl.Expr, low: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Return Wilder's +DM and -DM."""
+    up, down = high - high.shift(1), low.shift(1) - low
+    return _larger_rise(up, down), _larger_rise(down, up)
 
 
-def _directed(mine: pl.Expr, other: pl.Expr, span: pl.Expr, window: int) -> pl.Expr:
-    counts = (mine > other) & (mine > 0.0)
-    moved = pl.when(counts).then(mine).when(mine.is_not_null() & other.is_not_null()).then(0.0)
-    return 100.0 * divide_by_positive(wilder(moved, window=window), wilder(span, window=window))
+def _larger_rise(mine: pl.Expr, other: pl.Expr) -> pl.Expr:
+    """Return the move where it is above 0 and above the other one, else 0; null where one is."""
+    return ((mine > other) & (mine > 0.0)).cast(pl.Float64) * mine
+
+
+def _directed(move: pl.Expr, span: pl.Expr, window: int) -> pl.Expr:
+    return 100.0 * divide_by_positive(wilder(move, window=window), wilder(span, window=window))
 
 
 def _bars_since_max(values: pl.Expr, window: int) -> pl.Expr:
     """Return how many bars ago the largest value of the window was; the latest of equals.
 
     Built by doubling: of two windows of half the size, or overlapping ones, the newer one has it
-    unless the older one's maximum is larger.
+    unless the older one's maximum is larger. `window` is 2 or more.
     """
-    if window == 1:
-        return (values * 0.0).abs()
     half = 1 << ((window - 1).bit_length() - 1)
     older = window - half
+    newest = values.rolling_max(half) if half > 1 else values
+    is_newer = newest >= newest.shift(older)
+    if window == 2:
+        return pl.when(is_newer).then(0.0).otherwise(1.0)
     ages = _bars_since_max(values, half)
-    newest = values.rolling_max(half)
-    return (
-        pl.when(newest >= newest.shift(older))
-        .then(ages)
-        .when(newest < newest.shift(older))
-        .then(ages.shift(older) + float(older))
-    )
+    return pl.when(is_newer).then(ages).otherwise(ages.shift(older) + float(older))
