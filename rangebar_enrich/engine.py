@@ -23,7 +23,7 @@ from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.series import SeriesKey, checked_threshold, split_series
 from rangebar_enrich._plan.planner import Layout
-from rangebar_enrich._provider.declaration import Declaration, Kind, cause
+from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich._provider.discovery import Discovery, discover
 from rangebar_enrich._run.events import (
     OnGap,
@@ -35,9 +35,10 @@ from rangebar_enrich._run.events import (
 )
 from rangebar_enrich._run.execution import Execution
 from rangebar_enrich._run.inputs import read_source
-from rangebar_enrich._run.lazy import LazyBars
+from rangebar_enrich._run.lazy import lazy_features
+from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import EnrichmentResult
-from rangebar_enrich._run.settings import Engine, OnError, settings_of
+from rangebar_enrich._run.settings import Engine, OnError, Settings, settings_of
 from rangebar_enrich._stream.batches import BatchWalk
 from rangebar_enrich._stream.explanation import explain_plan, fixed_by
 from rangebar_enrich._stream.live import LiveEnricher
@@ -51,7 +52,8 @@ class Enricher:
     """Providers, checked and compiled once, to be run on bars often.
 
     Safe to share between threads. Plans are made at the first bars of each layout and context,
-    and kept.
+    and kept. It pickles where its providers do, with plans left behind. A process that was forked
+    after something ran raises `ForkedProcessError`: Polars' threads do not survive a fork.
 
     Args:
         providers: Providers of either kind, or classes of them; their order is the order of the
@@ -70,9 +72,16 @@ class Enricher:
         on_error: OnError = "null",
         engine: Literal["auto"] | Engine = "auto",
     ) -> None:
-        self._settings = settings_of(providers, on_error=on_error, engine=engine)
-        self._planner = self._settings.planner
-        self._reporter = Reporter(self._settings)
+        self.__setstate__(settings_of(providers, on_error=on_error, engine=engine))
+
+    def __getstate__(self) -> Settings:
+        """Pickle how it was made: locks and plans are made anew, in any process."""
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        """Take up what `__getstate__` gave."""
+        self._settings, self._planner = settings, settings.planner
+        self._reporter = Reporter(settings)
 
     @property
     def declarations(self) -> tuple[Declaration, ...]:
@@ -177,23 +186,7 @@ class Enricher:
             UnsupportedBarsError: There is a legacy provider.
             ProviderError: `on_error="raise"` and a provider does not compile.
         """
-        legacy = [made.name for made in self._planner.declarations if made.kind is Kind.LEGACY]
-        if legacy:
-            msg = message(
-                f"{len(legacy)} legacy provider(s) cannot run on a LazyFrame:",
-                [f"'{name}'" for name in legacy],
-                "collect it, or walk the file with Enricher.iter_batches().",
-            )
-            raise UnsupportedBarsError(msg)
-        threshold = checked_threshold(threshold_decimal_bps)
-        lazy = LazyBars(bars, symbol, threshold, self._planner.own)
-        plan = self._planner.plan(tuple(lazy.context.columns.items()), symbol, threshold)
-        for name, error in plan.failures.items():
-            logger.error("provider '%s' failed: %s", name, cause(error))
-            if self._settings.raises:
-                raise error
-        warn_of(plan.failures, stacklevel=4)
-        return lazy.with_features(self._planner.declarations, plan)
+        return lazy_features(bars, self._settings, symbol, checked_threshold(threshold_decimal_bps))
 
     def run(
         self,
@@ -231,6 +224,7 @@ class Enricher:
             UnsupportedBarsError: The object holds no bars.
             ProviderError: `on_error="raise"` and a provider failed.
         """
+        check_process()
         table = read_bars(bars)
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
         source = read_source(

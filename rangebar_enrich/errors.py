@@ -16,6 +16,7 @@
     │   ├── ShortHistoryError               the history given does not fix its values
     │   ├── DependencyError                 a provider that it reads failed
     │   └── DiscoveryError                  it cannot be loaded, or two packages claim its name
+    ├── ForkedProcessError (RuntimeError)   this process was forked from one that had run
     ├── HistoryError (ValueError)           history or a snapshot does not fit the enricher
     │   └── NotHeldError                    an expression that no state can continue; carries `.reasons`
     └── StoreError (RuntimeError)           the database, or what was to be written
@@ -132,6 +133,10 @@ class DependencyError(ProviderError):
 
 class DiscoveryError(ProviderError, ImportError):
     """An entry point cannot be loaded, or two packages claim one provider name."""
+
+
+class ForkedProcessError(RangebarEnrichError, RuntimeError):
+    """This process was forked from one in which bars had been enriched."""
 
 
 class HistoryError(RangebarEnrichError, ValueError):

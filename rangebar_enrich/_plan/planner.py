@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -36,6 +36,10 @@ class Planner:
         self._plans: dict[tuple[Layout, str | None, int | None], Plan] = {}
         self._last: dict[Layout, Plan] = {}
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the providers alone: plans are made again where they are needed."""
+        return (type(self), (self.declarations,))
 
     def layout(self, dtypes: Mapping[str, pl.DataType]) -> Layout:
         """Return the columns that providers may read: all but those that they make."""

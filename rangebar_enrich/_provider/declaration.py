@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +55,15 @@ class Declaration:
     warm_up: Mapping[str, int]
     lookback: int | None = None
     requires: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Make `warm_up` read-only."""
+        object.__setattr__(self, "warm_up", MappingProxyType(dict(self.warm_up)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle through the constructor: a mapping proxy does not pickle."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return (type(self), tuple({**values, "warm_up": dict(self.warm_up)}.values()))
 
     @property
     def min_bars(self) -> int:
@@ -234,7 +243,7 @@ def declare(provider: Any) -> Declaration | Rejection:
         name=name,
         version=version,
         columns=columns,
-        warm_up=MappingProxyType(warm_up),
+        warm_up=warm_up,
         lookback=lookback,
         requires=requires,
     )

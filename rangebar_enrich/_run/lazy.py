@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import polars as pl
@@ -17,8 +18,13 @@ from rangebar_enrich._bars.columns import (
 )
 from rangebar_enrich._plan.lower import Rows, lowered, with_stages
 from rangebar_enrich._plan.plan import NativeStep, Plan
-from rangebar_enrich._provider.declaration import Declaration
+from rangebar_enrich._provider.declaration import Declaration, Kind, cause
+from rangebar_enrich._run.events import warn_of
+from rangebar_enrich._run.settings import Settings
+from rangebar_enrich.errors import UnsupportedBarsError, message
 from rangebar_enrich.protocol import BarContext
+
+logger = logging.getLogger(__name__)
 
 _ROW = f"{SCRATCH_PREFIX}row"
 
@@ -91,3 +97,37 @@ class LazyBars:
             ).alias(own)
             for own in self._names
         ]
+
+
+def lazy_features(
+    bars: pl.LazyFrame, settings: Settings, symbol: str | None, threshold: int | None
+) -> pl.LazyFrame:
+    """Add every provider's features to a lazy plan.
+
+    Args:
+        bars: Bars in time order.
+        settings: The providers.
+        symbol: Symbol of all bars, or `None`.
+        threshold: Threshold of all bars in decimal basis points, or `None`.
+
+    Raises:
+        UnsupportedBarsError: There is a legacy provider.
+        ProviderError: A failure raises, and a provider does not compile.
+    """
+    planner = settings.planner
+    legacy = [made.name for made in planner.declarations if made.kind is Kind.LEGACY]
+    if legacy:
+        msg = message(
+            f"{len(legacy)} legacy provider(s) cannot run on a LazyFrame:",
+            [f"'{name}'" for name in legacy],
+            "collect it, or walk the file with Enricher.iter_batches().",
+        )
+        raise UnsupportedBarsError(msg)
+    lazy = LazyBars(bars, symbol, threshold, planner.own)
+    plan = planner.plan(tuple(lazy.context.columns.items()), symbol, threshold)
+    for name, error in plan.failures.items():
+        logger.error("provider '%s' failed: %s", name, cause(error))
+        if settings.raises:
+            raise error
+    warn_of(plan.failures, stacklevel=5)
+    return lazy.with_features(planner.declarations, plan)

@@ -11,6 +11,7 @@ from rangebar_enrich._bars.containers import ArrowBars
 from rangebar_enrich._bars.continuity import Break, Gaps
 from rangebar_enrich._bars.series import SeriesKey, split_series
 from rangebar_enrich._run.events import OnGap, outcomes_of
+from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import ProviderOutcome
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._stream.stream import Stream
@@ -102,6 +103,7 @@ class BatchWalk(Iterator[pa.Table]):
 
     def __next__(self) -> pa.Table:
         """Return the next table with its features; rows stay in their order."""
+        check_process()
         bars = ArrowBars(next(self._tables))
         try:
             split = split_series(bars, symbol=self._symbol, threshold_decimal_bps=self._threshold)

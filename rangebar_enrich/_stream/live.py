@@ -13,9 +13,9 @@ from rangebar_enrich._bars.containers import BarTable, read_bars
 from rangebar_enrich._bars.continuity import Break
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series
 from rangebar_enrich._run.events import OnGap, outcomes_of
+from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import ProviderOutcome
 from rangebar_enrich._run.settings import Settings
-from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich._stream.place import Place
 from rangebar_enrich._stream.snapshot import Snapshot, read_snapshot, write_snapshot
 from rangebar_enrich._stream.stream import Stream
@@ -54,7 +54,7 @@ class LiveEnricher:
         self._settings, self._given, self._on_gap = settings, key, on_gap
         self._start = Place()
         self._stream = self._new_stream()
-        self._failed: dict[SeriesKey, SeriesRun] = {}
+        self._faults: dict[SeriesKey, tuple[ProviderOutcome, ...]] = {}
         self._lock = RLock()
         self.outcomes: tuple[ProviderOutcome, ...] = ()
 
@@ -86,12 +86,7 @@ class LiveEnricher:
             good = outcomes_of(self._settings, [])
             return {
                 key: LiveSeries(
-                    place.rows,
-                    place.gaps,
-                    _context_bars(place),
-                    outcomes_of(self._settings, [self._failed[key]])
-                    if key in self._failed
-                    else good,
+                    place.rows, place.gaps, _context_bars(place), self._faults.get(key, good)
                 )
                 for key, place in self._stream.places.items()
             }
@@ -114,15 +109,16 @@ class LiveEnricher:
             SeriesConflictError: The bars are of another series, or of several.
             ProviderError: `on_error="raise"` and a provider failed.
         """
+        check_process()
         table = read_bars(bars)
         with self._lock:
             arrival = self._stream.push(table, self._split(table), self._start)
             if arrival.outcomes:
                 self.outcomes = arrival.outcomes
             for run in arrival.runs:
-                self._failed.pop(run.key, None)
+                self._faults.pop(run.key, None)
                 if run.has_failed:
-                    self._failed[run.key] = replace(run, columns={})
+                    self._faults[run.key] = outcomes_of(self._settings, [run])
         # NOTE: outside the lock, since a callback may well wait for another thread that pushes.
         return self._stream.finish(table, arrival).table
 
@@ -137,6 +133,7 @@ class LiveEnricher:
             HistoryError: Bars were pushed already.
             BarsError: The bars break a rule.
         """
+        check_process()
         table = read_bars(history)
         with self._lock:
             if self._stream.places:
@@ -172,6 +169,19 @@ class LiveEnricher:
             _check_alike(self._given, key)
         return tuple(_filled(self._given, key) for key in found)
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Pickle a snapshot, and what is not in it."""
+        with self._lock:
+            made = (self._settings, self._given, self._on_gap)
+            return (*made, self.snapshot(), self.outcomes, dict(self._faults))
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Go on from what `__getstate__` gave."""
+        settings, given, on_gap, snapshot, outcomes, faults = state
+        self.__init__(settings, given, on_gap=on_gap)  # type: ignore[misc]
+        self.restore(snapshot)
+        self.outcomes, self._faults = outcomes, faults
+
     def snapshot(self) -> bytes:
         """Return all that is carried, as bytes: MessagePack with Arrow IPC inside, no pickle."""
         with self._lock:
@@ -191,7 +201,7 @@ class LiveEnricher:
             stream.resume(parts.layout, parts.places)
             self._given = _filled(self._given, parts.given)
             self._start, self._stream = parts.start, stream
-            self._failed.clear()
+            self._faults.clear()
 
 
 def _context_bars(place: Place) -> int:
