@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from random import Random
 from typing import Any
 
@@ -25,7 +26,41 @@ def tables(height: int = _HEIGHT) -> list[pl.DataFrame]:
     return [_table(Random(seed), kind, height) for seed, kind in enumerate(_KINDS)]
 
 
+def wild_tables(height: int = _HEIGHT) -> list[pl.DataFrame]:
+    """Return tables that markets make some day: flat, undefined, infinite, at far price levels.
+
+    Values are few binary digits, so that sums of them are exact: what differs is no rounding.
+    """
+    return [_wild(_table(Random(seed), "ties", height), kind) for seed, kind in enumerate(_WILD)]
+
+
 _KINDS = ("plain", "gaps", "ties", "late", "falling", "signed")
+_WILD = {
+    "flat": (1.0, None),
+    "NaN": (1.0, math.nan),
+    "infinite": (1.0, math.inf),
+    "infinite both ways": (1.0, -math.inf),
+    "tiny": (2.0**-27, None),
+    "huge": (2.0**14, None),
+}
+
+
+def _wild(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
+    level, odd = _WILD[kind]
+    row, height = pl.int_range(pl.len()), frame.height
+    is_flat = row.is_between(height // 3, 2 * height // 3)
+    names = ["open", "high", "low", "close", "a", "b", "volume"]
+    made = [(pl.col(name) * 8).round() / 8 * level for name in names]
+    if kind == "flat":
+        made = [pl.when(is_flat).then(one.get(height // 3)).otherwise(one) for one in made]
+    if odd is not None:
+        made = [
+            pl.when((row * 7 + place) % 6 == 1)
+            .then(odd * (-1) ** (row % 2 * (odd < 0)))
+            .otherwise(one)
+            for place, one in enumerate(made)
+        ]
+    return frame.with_columns(one.alias(name) for one, name in zip(made, names, strict=True))
 
 
 def _table(random: Random, kind: str, height: int) -> pl.DataFrame:
@@ -65,6 +100,7 @@ def _table(random: Random, kind: str, height: int) -> pl.DataFrame:
     time_us = pl.col("when").dt.timestamp("us")
     return frame.with_columns(
         t=pl.int_range(pl.len()),
+        last_trade_id=pl.int_range(pl.len()) * 3 + 10,
         close_time=time_us,
         open_time=time_us - 1,
         timestamp=pl.col("when"),
@@ -113,13 +149,16 @@ def _leaks_on(frame: pl.DataFrame, expr: pl.Expr) -> bool:
     if full is None:
         return False
     prefixes = ((cut, column(frame.head(cut), expr)) for cut in range(frame.height - 1, 0, -_STEP))
-    return any(part is not None and not same(part, full[:cut]) for cut, part in prefixes)
+    scale = scale_of(frame)
+    return any(part is not None and not same(part, full[:cut], scale) for cut, part in prefixes)
 
 
 def needs_more_past(expr: pl.Expr, past: int, frames: Sequence[pl.DataFrame]) -> bool:
     """Say whether a row changes when only `past` of the rows before it are there."""
     return any(
-        not same([one], [other]) for frame in frames for one, other in _with_past(frame, expr, past)
+        not same([one], [other], scale_of(frame))
+        for frame in frames
+        for one, other in _with_past(frame, expr, past)
     )
 
 
@@ -131,17 +170,23 @@ def _with_past(frame: pl.DataFrame, expr: pl.Expr, past: int) -> Iterator[tuple[
             yield part[past], full[row]
 
 
-def same(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Compare values: nulls and NaN in the same places, floats up to rounding."""
-    return len(one) == len(other) and all(map(_same, one, other))
+def scale_of(frame: pl.DataFrame) -> float:
+    """Return the size of the prices of a table."""
+    close = frame["close"]
+    return max(frame.filter(close.is_finite())["close"].abs().max() or 0.0, 1e-300)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Sequence[Any], other: Sequence[Any], scale: float = 100.0) -> bool:
+    """Compare values: nulls and NaN in the same places, floats up to rounding of what was read."""
+    return len(one) == len(other) and all(map(_same, one, other, repeat(scale)))
+
+
+def _same(one: Any, other: Any, scale: float) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
-        return same(list(one.values()), list(other.values()))
+        return same(list(one.values()), list(other.values()), scale)
     if isinstance(one, list) and isinstance(other, list):
-        return same(one, other)
+        return same(one, other, scale)
     if isinstance(one, float) and isinstance(other, float):
         both_nan = math.isnan(one) and math.isnan(other)
-        return both_nan or math.isclose(one, other, rel_tol=1e-7, abs_tol=1e-7)
+        return both_nan or math.isclose(one, other, rel_tol=1e-7, abs_tol=1e-9 * scale)
     return bool(one == other)

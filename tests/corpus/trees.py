@@ -72,6 +72,63 @@ def _windows(inner: st.SearchStrategy[pl.Expr]) -> st.SearchStrategy[pl.Expr]:
     )
 
 
+def _odd(inner: st.SearchStrategy[pl.Expr]) -> st.SearchStrategy[pl.Expr]:
+    """What is easily followed wrongly: types that wrap, scopes in scopes, flags, unordered values."""
+    element = pl.element()
+    evaluations = st.sampled_from(
+        [
+            element.tail(2).mean(),
+            element.tail(3).max() - element.last(),
+            element.slice(-3, 2).median(),
+            element.tail(2).sum(),
+            element.tail(3).first().fill_null(0.0),
+            element.tail(2).rank().last(),
+            element.mode().first(),
+            element.head(2).last(),
+        ]
+    )
+    clocks = st.sampled_from(
+        [
+            pl.int_range(pl.len(), dtype=pl.UInt32) - 3,
+            ROW - 3,
+            pl.col("close_time") * 1000,
+            pl.col("close_time") * 10**10,
+            pl.col("t").set_sorted(),
+            pl.col("timestamp").cast(pl.Datetime("ms")),
+            pl.col("close_time").cast(pl.Datetime("us")).cast(pl.Datetime("ms")),
+            pl.col("last_trade_id"),
+        ]
+    )
+    small = st.integers(-130, 130)
+    return st.one_of(
+        st.builds(
+            lambda x, a, b: x.shift(pl.lit(a, pl.Int8) + pl.lit(b, pl.Int8)),
+            *(inner, st.integers(-128, 127), st.integers(-128, 127)),
+        ),
+        st.builds(lambda x, a: x.shift(pl.lit(2, pl.UInt8) - a), inner, st.integers(0, 4)),
+        st.builds(lambda x, a: x.shift(pl.lit(100) - a), inner, small),
+        st.builds(lambda x, y: x.set_sorted() > y, inner, inner).map(lambda x: x.cast(pl.Float64)),
+        st.builds(lambda x: x.set_sorted().max(), inner),
+        st.builds(lambda x, time: x.sort_by(time), inner, clocks),
+        st.builds(lambda x, time: x.cum_sum().over("k", order_by=time), inner, clocks),
+        st.builds(lambda x, n: x.rolling_mean_by("last_trade_id", f"{n * 4}i"), inner, SMALL),
+        st.builds(lambda x, n: x.rolling_max_by("close_time", f"{n * 10**6}i"), inner, SMALL),
+        st.builds(
+            lambda x: x.sum().rolling("t", period="2i").max().rolling("t", period="3i"),
+            inner,
+        ),
+        st.builds(lambda x: x.sum().over("k").max().rolling("t", period="3i"), inner),
+        st.builds(lambda x: x.sum().rolling("t", period="3i").over("k"), inner),
+        st.builds(lambda x: x.mode().first().rolling("t", period="4i"), inner),
+        st.builds(lambda x: x.mode().min().rolling("t", period="4i"), inner),
+        st.builds(lambda x: x.top_k(2).mean().rolling(ROW, period="4i"), inner),
+        st.builds(lambda x: x.rolling_rank(3, method="random", min_samples=1), inner),
+        st.builds(lambda x: x.rolling_rank(3, min_samples=1), inner).map(lambda x: x * 1.0),
+        st.builds(lambda x, one: x.cumulative_eval(one), inner, evaluations),
+        st.builds(lambda x: x.cumulative_eval(element.tail(2).mean(), min_samples=2), inner),
+    )
+
+
 def _whole(inner: st.SearchStrategy[pl.Expr]) -> st.SearchStrategy[pl.Expr]:
     return st.one_of(
         st.builds(lambda x: x.first(), inner),
@@ -109,7 +166,7 @@ def expressions() -> st.SearchStrategy[pl.Expr]:
     return st.recursive(
         weighted,
         lambda inner: st.one_of(
-            _row_by_row(inner), _windows(inner), _windows(inner), _whole(inner)
+            _row_by_row(inner), _windows(inner), _windows(inner), _whole(inner), _odd(inner)
         ),
         max_leaves=5,
     )
