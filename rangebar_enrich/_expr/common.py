@@ -8,7 +8,7 @@ operator, gives one value a row, and stands where it means the same as on its ow
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -90,17 +90,15 @@ def share(exprs: Mapping[str, pl.Expr]) -> Sharing:
         does not survive a round trip, is left as it is.
     """
     trees = {column: node for column, expr in exprs.items() if (node := _tree(expr)) is not None}
-    uses: Counter[bytes] = Counter()
     users: dict[bytes, list[str]] = {}
     nodes: dict[bytes, Node] = {}
     for column, node in trees.items():
         for part in _candidates(node):
             key = tree.pack(part)
-            uses[key] += 1
             nodes[key] = part
             if column not in users.setdefault(key, []):
                 users[key].append(column)
-    chosen = _choose(uses, nodes)
+    chosen = _choose(trees.values(), nodes)
     if not chosen:
         return Sharing((), exprs)
     names = {key: f"{SCRATCH_PREFIX}shared_{place}" for place, key in enumerate(chosen)}
@@ -151,22 +149,36 @@ def _total_cost(node: Node) -> int:
     return sum(_own_cost(part) for part in tree.walk(node))
 
 
-def _choose(uses: Mapping[bytes, int], nodes: Mapping[bytes, Node]) -> list[bytes]:
-    """Return the parts to share, smaller ones first, so that each can read those before it."""
-    wanted = [
-        key
-        for key, count in uses.items()
-        if count > 1 and _total_cost(nodes[key]) * (count - 1) >= _WORTH and _keeps_rows(nodes[key])
-    ]
-    wanted.sort(key=len)
-    # NOTE: a part that only ever stands inside one larger shared part is computed once anyway.
-    inside: Counter[bytes] = Counter()
-    for key in wanted:
-        for part in _candidates(nodes[key]):
-            packed = tree.pack(part)
-            if packed != key:
-                inside[packed] += uses[key] - 1
-    return [key for key in wanted if uses[key] - inside[key] > 1]
+def _choose(roots: Iterable[Node], nodes: Mapping[bytes, Node]) -> list[bytes]:
+    """Return the parts to share, smaller ones first, so that each can read those before it.
+
+    A part counts as often as it would be computed: wherever it stands, but within a shared part
+    only once for each place in it, however often that part is read.
+    """
+    uses = Counter(tree.pack(part) for root in roots for part in _outermost(root))
+    chosen = []
+    for key in sorted(nodes, key=len, reverse=True):
+        count = uses[key]
+        saved = _total_cost(nodes[key]) * (count - 1)
+        if is_shared := count > 1 and saved >= _WORTH and _keeps_rows(nodes[key]):
+            chosen.append(key)
+        for part in _outermost_below(nodes[key]):
+            uses[tree.pack(part)] += 1 if is_shared else count
+    return chosen[::-1]
+
+
+def _outermost(node: Node) -> Iterator[Node]:
+    """Yield the costly parts of a tree that stand inside no other one."""
+    if _own_cost(node):
+        yield node
+    else:
+        yield from _outermost_below(node)
+
+
+def _outermost_below(node: Node) -> Iterator[Node]:
+    if tree.kind(node) not in _BOUNDARIES:
+        for child in tree.children(node):
+            yield from _outermost(child)
 
 
 def _keeps_rows(node: Node) -> bool:
