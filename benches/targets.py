@@ -55,6 +55,8 @@ TARGETS = (
     Target("A", 100_000, OURS, "pandas", 0.45),
     Target("B", 100_000, OURS, "pandas", 0.12),
     Target("B", 100_000, OURS, "flat", 0.5),
+    Target("T", 100_000, OURS, "TA-Lib", 1.3),
+    Target("T", 100_000, OURS, "pandas", 0.3),
     Target("L", 200, OURS, live.SELECT, 1.5),
     Target("S", 2_000_000, OURS, ONE_SERIES, 1.2),
     Target("S5", 1_000_000, OURS, ONE_SERIES, 3.0),

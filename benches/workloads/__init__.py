@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from benches.contest import Workload
-from benches.workloads import alpha158, failures, indicators, large, live, series, store
+from benches.workloads import alpha158, failures, indicators, large, live, series, store, technical
 
 ALL: tuple[Workload, ...] = (
     *indicators.WORKLOADS,
     *alpha158.WORKLOADS,
+    *technical.WORKLOADS,
     *live.WORKLOADS,
     *series.WORKLOADS,
     *store.WORKLOADS,
