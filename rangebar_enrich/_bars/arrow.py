@@ -57,7 +57,7 @@ def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def textual(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column as CSV can spell it: plain, without views."""
+    """Return a column as files hold it: plain, without views."""
     column = as_plain(column)
     if pa.types.is_string_view(column.type):
         return column.cast(pa.large_string())

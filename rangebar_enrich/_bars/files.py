@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich._bars.arrow import as_plain, textual
+from rangebar_enrich._bars.arrow import textual
 from rangebar_enrich._bars.columns import BAR_DTYPES, OHLCV
 from rangebar_enrich.errors import UnsupportedBarsError, message
 
@@ -78,9 +78,10 @@ def _walk_parquet(path: Path, rows: int) -> Iterator[Batches]:
 def _write_parquet(_: str, file: IO[bytes], schema: pa.Schema) -> Iterator[TableWriter]:
     import pyarrow.parquet as pq
 
-    plain = _schema_of(schema, as_plain)
+    # NOTE: views only since pyarrow 21, and not to every reader of Parquet.
+    plain = _schema_of(schema, textual)
     with pq.ParquetWriter(file, plain) as writer:
-        yield _Converting(writer, plain, as_plain)
+        yield _Converting(writer, plain, textual)
 
 
 def _is_stream(path: Path) -> bool:

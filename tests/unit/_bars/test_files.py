@@ -107,7 +107,7 @@ def test_parquet_is_read_in_less_than_a_row_group(tmp_path):
     """A row group may be larger than memory: what is held does not grow with it."""
     import pyarrow.parquet as pq
 
-    rows = 400_000
+    rows = 800_000
     table = pa.table({f"c{i}": pa.array(range(i, rows + i), pa.float64()) for i in range(10)})
     pq.write_table(table, tmp_path / "bars.parquet", row_group_size=rows, use_dictionary=False)
     size = table.nbytes

@@ -5,9 +5,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from rangebar_enrich._bars.batches import read_batches
+from rangebar_enrich._bars.files import ending_of, format_of
 from rangebar_enrich._bars.folders import count_rows, is_typed, read_whole, size_in_memory
-from rangebar_enrich.cli.bar_writer import write_bars
 from rangebar_enrich.errors import BarColumnError, BarsError, UnsupportedBarsError
+
+
+def write(table, path):
+    with (
+        path.open("wb") as file,
+        format_of(path).writer(ending_of(path), file, table.schema) as writer,
+    ):
+        writer.write_table(table)
 
 
 @pytest.fixture
@@ -34,7 +42,7 @@ def test_a_folder_is_one_table(folder, bars):
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".arrow", ".arrows"])
 def test_folders_hold_any_format(ending, bars, tmp_path):
     for part in range(3):
-        write_bars(bars.slice(part * 40, 40), tmp_path / f"{part}{ending}")
+        write(bars.slice(part * 40, 40), tmp_path / f"{part}{ending}")
     assert read_whole(tmp_path).to_pydict() == bars.to_pydict()
     assert pa.concat_tables(read_batches(tmp_path, 7)).to_pydict() == bars.to_pydict()
 
@@ -87,7 +95,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_folders_of_several_formats_are_refused(folder, bars):
-    write_bars(bars, folder / "more.csv")
+    write(bars, folder / "more.csv")
     with pytest.raises(UnsupportedBarsError, match=r"several formats: CSV, Parquet\.\nHint: give"):
         read_whole(folder)
 
