@@ -8,7 +8,7 @@ from operator import add
 import polars as pl
 
 from rangebar_enrich.features._arithmetic import divide, divide_by_positive
-from rangebar_enrich.features._windows import smaller
+from rangebar_enrich.features._windows import NOISE, smaller
 from rangebar_enrich.features.ta.averages import sma, wilder
 from rangebar_enrich.features.ta.volatility import true_range
 
@@ -87,12 +87,16 @@ def stochastic_slow_d(
 def stochastic_rsi(close: pl.Expr, *, smoothing: int, window: int) -> pl.Expr:
     """Stochastic of the RSI: 100·(R - min(R, w)) / (max(R, w) - min(R, w)), R = rsi(close, s).
 
+    Undefined where R stands still but for its rounding, as it does while nothing moves.
+
     Source: Chande and Kroll, The New Technical Trader, 1994
     Unit: percent
     TA-Lib: STOCHRSI
     """
     strength = rsi(close, window=smoothing)
-    return stochastic_k(strength, strength, strength, window=window)
+    lowest = strength.rolling_min(window)
+    span = strength.rolling_max(window) - lowest
+    return pl.when(span > 100.0 * NOISE).then(100.0 * (strength - lowest) / span)
 
 
 def stochastic_rsi_d(close: pl.Expr, *, smoothing: int, window: int, again: int) -> pl.Expr:
