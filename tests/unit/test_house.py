@@ -36,6 +36,14 @@ LAYERS = [
     protocol hooks errors
     """.strip().splitlines()
 ]
+ROOT = Path(__file__).resolve().parents[2]
+HOUSE = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+OUTSIDERS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.py")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 ENGINE = "engine _stream _run _plan".split()
 
 
@@ -138,6 +146,53 @@ def test_imports_are_absolute(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_are_of_a_size_to_read(name):
     assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_few_modules_stand_at_the_top():
+    assert len([name for name in MODULES if MODULES[name].parent == PACKAGE]) <= 8
+
+
+@pytest.mark.parametrize("path", OUTSIDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_private_rooms_are_imported_by_nobody_outside(path):
+    private = (
+        r"(from|import) +rangebar_enrich(\.\w+)*\._|from +rangebar_enrich(\.\w+)* +import +_[a-z]"
+    )
+
+    assert re.findall(private, path.read_text(encoding="utf-8")) == []
+
+
+def _map():
+    """Return the rooms that docs/house.md draws, each with what is said of it."""
+    drawn = HOUSE.partition("```\n")[2].partition("```")[0]
+    lines = re.sub(r"\n {10,}", " ", drawn).splitlines()
+    found = {}
+    for line in lines:
+        names = re.match(r"(?:\w+(?:/|\.py) +)+", line + " ")[0]
+        for name in names.split():
+            found[name.removesuffix("/").removesuffix(".py")] = line[len(names) :]
+    return found
+
+
+def test_map_names_every_room_and_no_other():
+    assert _map().keys() == {_room(name) for name in MODULES} - {"rangebar_enrich"}
+
+
+def test_map_names_only_modules_that_exist():
+    said = {
+        f"{room}.{one}"
+        for room, text in _map().items()
+        if room.startswith("_") or room in {"cli", "clickhouse"}
+        for one in text.partition(":")[0].split(", ")
+    }
+    said |= {f"{room}.{one}" for room, one in re.findall(r"`(_\w+)\.(\w+)`", HOUSE)}
+    paths = re.findall(r"`(\w+/[\w/]+\.py)`", HOUSE)
+
+    assert sorted(one for one in said if f"rangebar_enrich.{one}" not in MODULES) == []
+    assert [one for one in paths if not any((at / one).is_file() for at in (ROOT, PACKAGE))] == []
+
+
+def test_map_fits_one_screen():
+    assert len(HOUSE.splitlines()) <= 55
 
 
 def test_engine_calls_no_map_elements():
