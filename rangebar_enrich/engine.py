@@ -29,13 +29,13 @@ from rangebar_enrich._run.events import (
     OnGap,
     Reporter,
     log_gaps,
-    outcomes_of,
     refuse_gaps,
     warn_of,
 )
 from rangebar_enrich._run.execution import Execution
 from rangebar_enrich._run.inputs import read_source
 from rangebar_enrich._run.lazy import lazy_features
+from rangebar_enrich._run.outputs import feature_columns
 from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import EnrichmentResult
 from rangebar_enrich._run.settings import Engine, OnError, Settings, settings_of
@@ -234,13 +234,17 @@ class Enricher:
         log_gaps(source.gaps, on_gap, "these bars")
         execution = Execution.of(source, self._settings)
         execution.run()
-        outcomes = outcomes_of(self._settings, execution.runs)
+        runs, height = execution.runs, int(split.starts[-1])
+        outcomes = self._reporter.outcomes(runs)
         self._reporter.log(outcomes)
-        self._reporter.announce(split.keys, execution.runs, outcomes, table.height)
+        self._reporter.announce(split.keys, runs, outcomes, height)
         if self._settings.raises:
-            for run in execution.runs:
+            for run in runs:
                 run.raise_first()
-        return execution.result(outcomes)
+        features = feature_columns(
+            self._planner.declarations, outcomes, execution.values(), split, runs
+        )
+        return EnrichmentResult(table, features, outcomes, series=split.keys, gaps=source.gaps)
 
     def live(
         self,

@@ -196,7 +196,7 @@ def _key_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return frame.with_columns(pl.col(text).cast(pl.String)).rows(named=True)
 
 
-def time_column(bars: BarTable) -> str | None:
+def time_column(bars: BarTable | pl.DataFrame) -> str | None:
     """Return the canonical name of the column that orders bars, or `None`."""
     names = [*TIME_UNITS]
     preferred = [*names[:2], TIMESTAMP, *names[2:]]

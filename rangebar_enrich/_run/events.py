@@ -111,13 +111,19 @@ class Reporter:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings, self.good = settings, outcomes_of(settings, [])
         self._versions = {made.name: made.version for made in settings.declarations}
-        self._rejections = settings.rejections
+
+    def outcomes(self, runs: Sequence[SeriesRun]) -> tuple[ProviderOutcome, ...]:
+        """Return one outcome for each provider, those left out last."""
+        if any(run.failures or run.short for run in runs):
+            return outcomes_of(self._settings, runs)
+        return self.good
 
     def log(self, outcomes: Sequence[ProviderOutcome]) -> None:
         """Log each failure once; providers left out were logged when they were."""
         for outcome in outcomes:
-            if not outcome.ok and outcome.columns:
+            if outcome.status != "ok" and outcome.columns:
                 logger.error(
                     "provider '%s' %s %s: %s",
                     outcome.provider,
@@ -149,9 +155,9 @@ class Reporter:
         symbol = distinct([key.symbol for key in keys])
         threshold = distinct([key.threshold_decimal_bps for key in keys])
         for run in runs:
-            for name, error in (run.short | run.failures).items():
+            for name, error in {**run.short, **run.failures}.items():
                 _emit_failure(run.key, name, self._versions.get(name), error, trace_id)
-        for one in self._rejections:
+        for one in self._settings.rejections:
             _emit_failure(SeriesKey(symbol, threshold), one.name, one.version, one.error, trace_id)
         emit_hook(
             HookEvent.PLUGIN_ENRICH_COMPLETE,
@@ -159,7 +165,7 @@ class Reporter:
             trace_id=trace_id,
             threshold_decimal_bps=threshold,
             provider_count=len(outcomes),
-            failed_count=sum(not outcome.ok for outcome in outcomes),
+            failed_count=sum([outcome.status != "ok" for outcome in outcomes]),
             bar_count=height,
         )
 

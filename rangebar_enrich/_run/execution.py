@@ -14,15 +14,12 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SYMBOL, THRESHOLD
-from rangebar_enrich._bars.series import time_column
+from rangebar_enrich._bars.columns import MICROSECONDS, SCRATCH_PREFIX, SYMBOL, THRESHOLD
 from rangebar_enrich._plan.lower import Rows, applied
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
-from rangebar_enrich._run.inputs import Source
-from rangebar_enrich._run.outputs import feature_columns
-from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
+from rangebar_enrich._run.inputs import Frames, Source, times_in
 from rangebar_enrich._run.settings import Engine, Settings
 from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich.errors import ProviderError, RunError
@@ -47,15 +44,15 @@ class Execution:
     """One run over all series of a table.
 
     Args:
-        source: The bars.
+        bars: The bars.
         runs: One for each series, with its plan.
         settings: The providers, whom to run apart, and the engine of Polars.
     """
 
-    def __init__(self, source: Source, runs: Sequence[SeriesRun], settings: Settings) -> None:
-        self._source = source
+    def __init__(self, bars: Frames, runs: Sequence[SeriesRun], settings: Settings) -> None:
+        self._bars = bars
         self.runs = runs
-        self._declarations = {made.name: made for made in settings.declarations}
+        self._declarations = {made.name: made for made in settings.planner.declarations}
         self._suspects = settings.suspects
         self._engine = settings.engine
         self._legacy: list[LegacyBars] | None = None
@@ -64,7 +61,7 @@ class Execution:
     @classmethod
     def of(cls, source: Source, settings: Settings) -> Execution:
         """Return the run of all providers over all series; of none where there are no bars."""
-        if not source.bars.height:
+        if not source.split.starts[-1]:
             return cls(source, [], settings)
         planner, is_complete = settings.planner, source.is_complete
         layout = planner.layout(source.bars.dtypes)
@@ -77,13 +74,12 @@ class Execution:
 
     @cached_property
     def _inputs(self) -> Collection[str]:
-        """Bar columns that native expressions read; one at least, since a frame needs rows."""
-        inputs = frozenset[str]().union(*[run.plan.inputs for run in self.runs])
-        return inputs or list(self._source.bars.columns)[:1]
+        """Bar columns that native expressions read."""
+        return frozenset[str]().union(*[run.plan.inputs for run in self.runs])
 
     @cached_property
     def _frames(self) -> list[pl.DataFrame]:
-        return self._source.frames(self._inputs)
+        return self._bars.frames(self._inputs)
 
     def run(self) -> None:
         """Run every step of every series; results and failures stand in the series' runs."""
@@ -92,14 +88,6 @@ class Execution:
                 self._check_times(index)
         for position in range(max([len(run.plan.steps) for run in self.runs], default=0)):
             self._run_step(position)
-
-    def result(self, outcomes: Sequence[ProviderOutcome]) -> EnrichmentResult:
-        """Return the bars with every declared column, once the plans have run."""
-        source, declarations = self._source, list(self._declarations.values())
-        values = self.values()
-        features = feature_columns(declarations, outcomes, values, source.split, self.runs)
-        keys = source.split.keys
-        return EnrichmentResult(source.bars, features, outcomes, series=keys, gaps=source.gaps)
 
     def values(self) -> Mapping[str, Sequence[pl.Series]]:
         """Return the values of each declared column in every row of the table, sorted by series.
@@ -130,7 +118,7 @@ class Execution:
                 run.fail(name, RunError.of(name, text))
 
     def _increases(self, index: int, column: str) -> bool:
-        if self._source.times_increase and column == time_column(self._source.bars):
+        if self._bars.times_increase and column == self._bars.clock:
             return True
         values = self._frames[index][column].to_physical()
         return values.null_count() == 0 and bool((values.diff().drop_nulls() > 0).all())
@@ -148,9 +136,10 @@ class Execution:
 
     def _run_grouped(self, step: NativeStep) -> bool:
         """Run one step of many short series in one frame; return whether that was possible."""
-        split = self._source.split
-        keys = np.repeat(np.arange(len(self.runs), dtype=np.uint32), split.lengths)
-        frame = split.sort(self._source.bars.to_polars(self._inputs))
+        frame = self._bars.together(self._inputs)
+        context = np.array([run.context for run in self.runs])
+        lengths = context + [run.height for run in self.runs]
+        keys = np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
         frame = frame.hstack([pl.Series(_KEY, keys).set_sorted()])
         try:
             plan = applied(step, frame.lazy(), Rows(frame.height, (_KEY,)))
@@ -158,18 +147,20 @@ class Execution:
         except ISOLATED:
             # NOTE: the series then run one by one, which finds out whose fault it was.
             return False
+        if context.any():
+            row = np.arange(frame.height) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            made = made.filter(pl.Series(row >= context[keys]))
         self._whole.update(made.to_dict(as_series=True))
         return True
 
     def _are_alike(self, work: Sequence[tuple[int, NativeStep]]) -> bool:
-        """Return whether many short series run the same one step, from their start, nobody apart."""
+        """Return whether many short series run the same one step, with nobody apart."""
         step, plan = work[0][1], self.runs[work[0][0]].plan
         return (
             1 < len(work) == len(self.runs)
-            and self._source.split.starts[-1] <= _SHORT_SERIES * len(work)
+            and sum(run.context + run.height for run in self.runs) <= _SHORT_SERIES * len(work)
             and len(plan.steps) == 1
             and all(run.plan is plan for run in self.runs)
-            and self._source.history is None
             and not step.names & self._suspects
             and not any(run.failures.keys() & step.names for run in self.runs)
             and step.is_groupable
@@ -189,7 +180,7 @@ class Execution:
         self, index: int, step: NativeStep, skipped: Collection[str] = ()
     ) -> list[tuple[int, pl.LazyFrame]]:
         """Return a step of a series without some providers as a lazy plan, if anything is left."""
-        step = step.without(skipped)
+        step = step.without(skipped) if skipped else step
         if not step.stages:
             return []
         frame, needs = self._frames[index], self.runs[index].plan.needs
@@ -208,7 +199,8 @@ class Execution:
                 self._isolate(index, step, error, is_only=len(work) == 1)
             return
         for (index, step), skipped in zip(work, apart, strict=True):
-            self._run_each(index, step, skipped)
+            if skipped:
+                self._run_each(index, step, skipped)
 
     def _take(self, plans: Sequence[tuple[int, pl.LazyFrame]]) -> None:
         """Collect plans of several series at once, and keep what they make."""
@@ -286,15 +278,17 @@ class Execution:
         """Return what a legacy provider is shown: bars, and what the providers before it made."""
         if self._legacy is None:
             self._warn_of_unknown()
-            times, unit = self._source.times()
-            frames = self._source.legacy_frames()
-            self._legacy = [
-                LegacyBars(frame, times[i] if times is not None else None, unit)
-                for i, frame in enumerate(frames)
-            ]
+            self._legacy = self._all_legacy_bars()
         bars = self._legacy[index]
         made = self._made_by(index, self._declarations.keys() - {declaration.name})
         if declaration.requires is not None:
             made = [series for series in made if series.name in declaration.requires]
         frame = bars.frame.hstack(made) if made else bars.frame
         return LegacyBars(frame, bars.times, bars.unit)
+
+    def _all_legacy_bars(self) -> list[LegacyBars]:
+        frames, clock = self._bars.legacy_frames(), self._bars.clock
+        if clock is None:
+            return [LegacyBars(frame, None, MICROSECONDS) for frame in frames]
+        times, unit = times_in(self._bars.frames([clock]), clock)
+        return [LegacyBars(*one, unit) for one in zip(frames, times, strict=True)]

@@ -6,22 +6,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from rangebar_enrich._bars.columns import MICROSECONDS, TIME_UNITS
 from rangebar_enrich._bars.containers import BarTable, read_bars
-from rangebar_enrich._bars.continuity import Break, Gaps, Timeline, Watermark
+from rangebar_enrich._bars.continuity import Break, Gaps, Ints, Timeline, Watermark
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series, time_column
 from rangebar_enrich.errors import BarColumnError, BarOrderError, HistoryError, message
 
 
 def slices(frame: pl.DataFrame, split: SeriesSplit) -> list[pl.DataFrame]:
     """Return the rows of each series of a frame, in time order."""
-    frame = split.sort(frame)
+    if split.order is not None:
+        frame = split.sort(frame)
     if len(split.keys) == 1:
         return [frame]
     return [frame.slice(int(a), int(b - a)) for a, b in pairwise(split.starts)]
@@ -48,6 +47,27 @@ class History:
         """Rows of history of each series of the table."""
         lengths = self.split.lengths
         return [0 if place is None else int(lengths[place]) for place in self.places]
+
+
+class Frames(Protocol):
+    """The bars that plans run over: of each series a frame, earlier bars first."""
+
+    @property
+    def clock(self) -> str | None:
+        """The column that orders bars."""
+
+    @property
+    def times_increase(self) -> bool:
+        """Whether no two bars of a series share a time, as far as it is known."""
+
+    def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
+        """Return columns of each series; of none named, one, since a frame needs rows."""
+
+    def together(self, names: Collection[str]) -> pl.DataFrame:
+        """Return columns of all series in one frame, one series after the other."""
+
+    def legacy_frames(self) -> list[pl.DataFrame]:
+        """Return all that a legacy provider may see of each series."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +100,24 @@ class Source:
         """Rows of history of each series."""
         return [0] * len(self.split.keys) if self.history is None else self.history.rows
 
+    @property
+    def clock(self) -> str | None:
+        """The column that orders bars."""
+        return time_column(self.bars)
+
+    def together(self, names: Collection[str]) -> pl.DataFrame:
+        """Return columns of all series in one frame, one series after the other."""
+        if self.history is not None:
+            return pl.concat(self.frames(names))
+        return self.split.sort(self.bars.to_polars(names or list(self.bars.columns)[:1]))
+
     def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
         """Return columns of each series in time order, history first.
 
         Raises:
             BarColumnError: The history lacks a column, or has it with another dtype.
         """
+        names = names or list(self.bars.columns)[:1]
         frames = slices(self.bars.to_polars(names), self.split)
         if self.history is None:
             return frames
@@ -105,16 +137,12 @@ class Source:
             names = [name for name in names if name in self.history.bars.columns]
         return self.frames(names)
 
-    def times(self) -> tuple[list[npt.NDArray[np.int64]] | None, str]:
-        """Return the times of each series, history first, and their unit."""
-        name = time_column(self.bars)
-        if name is None:
-            return None, MICROSECONDS
-        dtype = self.bars.dtypes[name]
-        unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[name]
-        frames = self.frames([name])
-        times = [frame.to_series().cast(pl.Int64).to_numpy() for frame in frames]
-        return times, unit or MICROSECONDS
+
+def times_in(frames: Sequence[pl.DataFrame], clock: str) -> tuple[list[Ints], str]:
+    """Return the times of each series, and their unit."""
+    dtype = frames[0].schema[clock]
+    unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[clock]
+    return [frame[clock].cast(pl.Int64).to_numpy() for frame in frames], unit or MICROSECONDS
 
 
 def _check_columns(bars: BarTable, history: BarTable, names: Collection[str]) -> None:

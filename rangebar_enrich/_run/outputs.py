@@ -16,7 +16,7 @@ from rangebar_enrich._bars.feature import (
 )
 from rangebar_enrich._bars.series import SeriesSplit
 from rangebar_enrich._provider.declaration import Declaration
-from rangebar_enrich._run.result import ProviderOutcome, feature_field
+from rangebar_enrich._run.result import ProviderOutcome, feature_fields
 from rangebar_enrich._run.workspace import SeriesRun
 
 Values = Mapping[str, Sequence[pl.Series]]
@@ -40,11 +40,8 @@ def feature_columns(
         runs: What became of each series: in which rows warm-up or history leave no value.
     """
     arrays = _arrays(declarations, values, split, runs)
-    return [
-        FeatureColumn(feature_field(column, outcome), arrays[column])
-        for declaration, outcome in zip(declarations, outcomes, strict=False)
-        for column in declaration.columns
-    ]
+    fields = feature_fields(outcomes[: len(declarations)])
+    return [FeatureColumn(field, arrays[field.name]) for field in fields]
 
 
 def _arrays(
@@ -59,7 +56,8 @@ def _arrays(
         return dict.fromkeys(rows, pa.chunked_array([], type=pa.float64()))
     if len(split.keys) == 1 and height <= STACKED_ROWS:
         run = runs[0]
-        masked = [max(run.needed(*one) - run.before, 0) for one in rows.items()]
+        counts = rows.values() if run.is_complete else [run.needed(*one) for one in rows.items()]
+        masked = [max(count - run.before, 0) for count in counts]
         stacked = stacked_arrays([values[column][0] for column in rows], masked)
         return dict(zip(rows, stacked, strict=True))
     warm_up = WarmUp(split.lengths, [run.before for run in runs])

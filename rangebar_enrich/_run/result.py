@@ -54,6 +54,12 @@ def feature_field(column: str, outcome: ProviderOutcome) -> pa.Field:
     return _field(column, outcome.provider, outcome.version, outcome.status, outcome.failed_series)
 
 
+@lru_cache(maxsize=256)
+def feature_fields(outcomes: tuple[ProviderOutcome, ...]) -> tuple[pa.Field, ...]:
+    """Return the Arrow fields of all features."""
+    return tuple([feature_field(column, one) for one in outcomes for column in one.columns])
+
+
 @lru_cache(maxsize=4096)
 def _field(
     column: str, provider: str, version: str | None, status: str, failed: tuple[SeriesKey, ...]

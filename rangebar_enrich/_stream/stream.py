@@ -9,16 +9,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from rangebar_enrich._bars.columns import RESERVED
-from rangebar_enrich._bars.containers import BarTable, PolarsBars
+from rangebar_enrich._bars.containers import BarTable
 from rangebar_enrich._bars.continuity import Break, Gaps, Timeline
-from rangebar_enrich._bars.series import SeriesKey, SeriesSplit
+from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, time_column
 from rangebar_enrich._plan.mend import mended_columns
 from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._provider.declaration import ISOLATED, cause
@@ -28,11 +28,10 @@ from rangebar_enrich._run.events import (
     Reporter,
     checked_on_gap,
     log_gaps,
-    outcomes_of,
     refuse_gaps,
 )
 from rangebar_enrich._run.execution import Execution
-from rangebar_enrich._run.inputs import History, Source, slices
+from rangebar_enrich._run.inputs import slices
 from rangebar_enrich._run.outputs import Values, feature_columns
 from rangebar_enrich._run.result import EnrichmentResult, ProviderOutcome
 from rangebar_enrich._run.settings import Settings
@@ -140,8 +139,8 @@ class Stream:
         arrival = self.take(table, split, start)
         refuse_gaps(arrival.gaps, self._on_gap)
         self._advance(arrival)
-        arrival.outcomes = outcomes_of(self._settings, arrival.runs)
-        if not (self._settings.raises and any(run.has_failed for run in arrival.runs)):
+        arrival.outcomes = self._reporter.outcomes(arrival.runs)
+        if not (self._settings.raises and arrival.outcomes is not self._reporter.good):
             self.commit(arrival)
             self._log_gaps(arrival)
         self._reporter.log_news(arrival.outcomes, self._told)
@@ -153,10 +152,10 @@ class Stream:
         Raises:
             ProviderError: A provider failed, and the enricher raises.
         """
-        declarations, runs, split = self._settings.declarations, arrival.runs, arrival.split
-        outcomes = arrival.outcomes or outcomes_of(self._settings, runs)
+        declarations, runs, split = self._settings.planner.declarations, arrival.runs, arrival.split
+        outcomes = arrival.outcomes or self._reporter.good
         if runs:
-            self._reporter.announce(split.keys, runs, outcomes, table.height)
+            self._reporter.announce(split.keys, runs, outcomes, int(split.starts[-1]))
         if self._settings.raises:
             for run in runs:
                 run.raise_first()
@@ -214,11 +213,9 @@ class Stream:
         for one in arrival.increments:
             by_view.setdefault(one.view, []).append(one)
         for view, work in by_view.items():
-            shown = [_go_on(one) for one in work]
+            frames = [_go_on(one) for one in work]
             if view.plan.steps:
-                execution = Execution(
-                    _with_context(work, shown), [one.run for one in work], self._settings
-                )
+                execution = Execution(_Carried(frames), [one.run for one in work], self._settings)
                 execution.run()
                 values = execution.values()
                 if len(by_view) == 1:
@@ -278,11 +275,48 @@ def _check_layout(layout: Layout, dtypes: Mapping[str, pl.DataType]) -> None:
         raise BarColumnError(msg)
 
 
+class _Carried:
+    """The new bars of several series, each behind the bars that are carried of it."""
+
+    times_increase = False  # each frame is looked at
+
+    def __init__(self, bars: Sequence[pl.DataFrame]) -> None:
+        self._bars = bars
+
+    @property
+    def clock(self) -> str | None:
+        """The column that orders bars."""
+        return time_column(self._bars[0])
+
+    def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
+        """Return columns of each series; all where none is named."""
+        if not names:
+            return list(self._bars)
+        wanted = [name for name in self._bars[0].columns if name in names]
+        # NOTE: not `select`, which would make and collect a plan for each series.
+        return [bars[wanted] for bars in self._bars]
+
+    def together(self, names: Collection[str]) -> pl.DataFrame:
+        """Return columns of all series in one frame, one series after the other."""
+        wanted = [name for name in self._bars[0].columns if name in names]
+        joined = pl.concat(self._bars)
+        return (joined[wanted] if wanted else joined).rechunk()
+
+    def legacy_frames(self) -> list[pl.DataFrame]:
+        """Return all that is there of each series."""
+        return list(self._bars)
+
+
 def _go_on(one: Increment) -> pl.DataFrame:
-    """Go on from held states and find the place behind; return what the others read."""
+    """Go on from held states and find the place behind; return what the others read.
+
+    Returns:
+        The new bars behind those that are carried.
+    """
     states, broken = {**one.place.states}, {**one.place.broken}
     for name, made in one.view.held.items():
-        states.setdefault(name, made.start())
+        if name not in states:
+            states[name] = made.start()
         if name in broken:
             one.run.fail(name, RunError.of(name, broken[name]))
         elif name not in one.run.failures:
@@ -299,15 +333,20 @@ def _go_on(one: Increment) -> pl.DataFrame:
                 one.run.fail(name, failure)
             else:
                 one.run.finished.update(values.to_dict(as_series=True))
-    shown = _shown(one)
-    context = _next_context(one.place.context, shown, one.view.rows)
+    frame, rows = _shown(one), one.view.rows
+    if one.place.context is not None:
+        frame = pl.concat([one.place.context, frame], rechunk=True)
+    # NOTE: a slice keeps all of the frame alive until the next one: few rows may stay, not many.
+    context = frame.tail(rows)
+    if frame.height > 2 * rows:
+        context = context[np.arange(context.height)]
     one.after = replace(one.after, context=context, states=states, broken=broken)
-    return shown
+    return frame
 
 
 def _shown(one: Increment) -> pl.DataFrame:
     """Return what providers with a context read of the new bars."""
-    shown = one.bars.select(one.view.carried)
+    shown = one.bars[one.view.carried]
     if not one.view.passed:
         return shown
     made = [one.run.finished.get(name) for name in one.view.passed]
@@ -316,39 +355,6 @@ def _shown(one: Increment) -> pl.DataFrame:
         for name, values in zip(one.view.passed, made, strict=True)
     ]
     return shown.hstack(mended_columns(values, one.view.passed, one.place.rows))
-
-
-def _next_context(context: pl.DataFrame | None, shown: pl.DataFrame, rows: int) -> pl.DataFrame:
-    """Return the last rows that windows reach, in memory of their own."""
-    if shown.height < rows and context is not None:
-        return pl.concat([context.tail(rows - shown.height), shown], rechunk=True)
-    tail = shown.tail(rows)
-    # NOTE: a slice would keep the whole table alive until the next one.
-    return tail[np.arange(tail.height)]
-
-
-def _with_context(work: Sequence[Increment], shown: Sequence[pl.DataFrame]) -> Source:
-    """Return the new bars of several series, with what is carried as their history."""
-    keys = tuple(one.run.key for one in work)
-    split = _split(keys, shown)
-    contexts = [
-        frame.clear() if one.place.context is None else one.place.context
-        for one, frame in zip(work, shown, strict=True)
-    ]
-    history = None
-    if any(context.height for context in contexts):
-        # NOTE: of a complete series enough is carried; where less is, it is all that there is.
-        places = tuple(range(len(keys)))
-        history = History(PolarsBars(_joined(contexts)), _split(keys, contexts), places)
-    return Source(PolarsBars(_joined(shown)), split, history=history, times_increase=False)
-
-
-def _split(keys: tuple[SeriesKey, ...], frames: Sequence[pl.DataFrame]) -> SeriesSplit:
-    return SeriesSplit(keys, np.cumsum([0, *(frame.height for frame in frames)], dtype=np.int64))
-
-
-def _joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    return frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
 
 
 def _split_up(values: Values, columns: Sequence[str], runs: Sequence[SeriesRun]) -> None:

@@ -41,7 +41,7 @@ class View:
     held: Mapping[str, Continuation]
     reasons: Mapping[str, str]
     rows: int
-    carried: tuple[str, ...]
+    carried: list[str]
     passed: Mapping[str, int]
     reads: frozenset[str]
 
@@ -72,7 +72,7 @@ class View:
             held=held,
             reasons=reasons,
             rows=max(counts.values(), default=0),
-            carried=tuple(carried),
+            carried=carried,
             passed={column: rows for column, rows in made.items() if column in read},
             reads=frozenset(carried).union(inputs),
         )

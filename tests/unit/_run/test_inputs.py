@@ -6,7 +6,7 @@ import pytest
 
 from rangebar_enrich._bars.containers import ArrowBars
 from rangebar_enrich._bars.series import split_series
-from rangebar_enrich._run.inputs import read_source
+from rangebar_enrich._run.inputs import read_source, times_in
 from rangebar_enrich.errors import BarColumnError
 
 
@@ -84,9 +84,26 @@ def test_times_have_a_unit(make_bars):
     stamps = pa.array(range(4), pa.timestamp("ns"))
     stamped = bars.drop_columns(["open_time", "close_time"]).append_column("timestamp", stamps)
 
-    assert _source(bars).times()[1] == "us"
-    assert _source(stamped).times()[1] == "ns"
-    assert _source(bars.select(["close"])).times() == (None, "us")
+    for table, clock, unit in [(bars, "close_time", "us"), (stamped, "timestamp", "ns")]:
+        source = _source(table)
+        (times,), actual = times_in(source.frames([clock]), clock)
+        assert (source.clock, len(times), actual) == (clock, 4, unit)
+    assert _source(bars.select(["close"])).clock is None
+
+
+def test_series_stand_together_history_first(two):
+    mixed, a, b = two
+    new = pa.concat_tables([b.slice(20), a.slice(12)])
+    old = pa.concat_tables([a.slice(0, 12), b.slice(0, 20)])
+
+    assert _source(mixed).together(["close"])["close"].to_list() == [
+        *a.column("close").to_pylist(),
+        *b.column("close").to_pylist(),
+    ]
+    assert _source(new, old).together(["close"])["close"].to_list() == [
+        *b.column("close").to_pylist(),
+        *a.column("close").to_pylist(),
+    ]
 
 
 def test_other_dtypes_are_refused(make_bars):

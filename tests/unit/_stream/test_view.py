@@ -100,7 +100,7 @@ def test_a_view_runs_what_bars_fix_and_reads_the_rest(native, momentum):
     )
 
     assert view.columns == (*momentum.columns, "echo_a")
-    assert (view.carried, view.passed, view.rows) == (("close",), {"sums_a": 3}, 20)
+    assert (view.carried, view.passed, view.rows) == (["close"], {"sums_a": 3}, 20)
     assert view.plan.inputs == {"close", "sums_a"}
     assert view.reads == {"close", "volume"}
 
