@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 
 from corpus.tried import tried
 from hypothesis import given, settings
@@ -36,6 +37,33 @@ def test_examples_do_not_depend_on_loaded_modules(tmp_path, monkeypatch):
     _load(tmp_path, "numbers_and_words")
 
     assert _examples() == before
+
+
+def _gate():
+    path = Path(__file__).resolve().parents[1] / "coverage_gate.py"
+    spec = importlib.util.spec_from_file_location("coverage_gate", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _report(percent, **missing):
+    files = {
+        f"rangebar_enrich/{room}/a.py": {"missing_lines": lines} for room, lines in missing.items()
+    }
+    return {"files": files, "totals": {"percent_covered": percent}}
+
+
+def test_coverage_gate_says_where_it_is_short():
+    short = _gate().shortfalls(_report(91.0, _plan=[3, 4, 5, 9], cli=[1]))
+
+    assert short[0] == "rangebar_enrich/_plan/a.py: lines 3-5, 9 are never run"
+    assert short[1].startswith("91.0 % of all lines are run")
+    assert short[-1] == "rangebar_enrich/cli/a.py: lines 1"
+
+
+def test_coverage_gate_is_content_with_what_is_promised():
+    assert _gate().shortfalls(_report(92.5, _run=[], cli=[1])) == []
 
 
 def test_properties_are_tried_less_often_in_the_house_profile():
