@@ -97,7 +97,9 @@ class Bars:
     @cached_property
     def close_time(self) -> Ints:
         """Closing times in microseconds, strictly increasing."""
-        start = _EPOCH_US + int(self.rng("start").integers(0, 10**9)) * 1000
+        start = self.shape.starts_us
+        if start is None:
+            start = _EPOCH_US + int(self.rng("start").integers(0, 10**9)) * 1000
         made: Ints = start + np.cumsum(self.duration)
         return made
 

@@ -21,10 +21,36 @@ _EARLY = 6
 def draw_cuts(rng: np.random.Generator, rows: int, wanted: int) -> list[int]:
     """Return cuts at random: evenly spaced ones would fall on the edges of buckets.
 
-    One is at 1 and one among the first bars: what is found first there may not have come yet.
+    One is at 1 and one among the first bars: what is found first there may not have come yet. One is
+    among the last tenth.
     """
     drawn = rng.choice(np.arange(1, rows), min(wanted, rows - 1), replace=False)
-    return sorted({1, int(rng.integers(1, min(rows, _EARLY))), *drawn.tolist()})
+    early, late = rng.integers(1, min(rows, _EARLY)), rng.integers(rows - (rows + 9) // 10, rows)
+    return sorted({1, int(early), max(int(late), 1), *drawn.tolist()})
+
+
+def change_rows(
+    bars: pl.DataFrame, rows: npt.NDArray[np.int64], clocks: Collection[str]
+) -> pl.DataFrame:
+    """Return `bars` in which some rows are others, at the same times: half as large again.
+
+    Args:
+        bars: One series.
+        rows: Numbers of the rows.
+        clocks: Columns that increase strictly.
+    """
+    chosen = np.zeros(bars.height, dtype=bool)
+    chosen[rows] = True
+    is_other = pl.lit(pl.Series(chosen))
+    changed = []
+    for name, dtype in bars.schema.items():
+        if name in clocks or name in SERIES_COLUMNS or not dtype.is_numeric():
+            continue
+        other = pl.col(name) * 1.5 if dtype.is_float() else pl.col(name) + 1
+        changed.append(
+            pl.when(is_other).then(other.cast(dtype)).otherwise(pl.col(name)).alias(name)
+        )
+    return bars.with_columns(changed)
 
 
 def replace_future(

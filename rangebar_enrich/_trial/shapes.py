@@ -21,7 +21,8 @@ Gaps = Callable[[Rng, int], Ints]
 STEP = 0.0025
 """Share by which a bar of 250 dbps moves."""
 
-_DAY_US = 86_400_000_000
+_DAY_US, _SLOT_US = 86_400_000_000, 600_000_000
+_MONDAY_US = 1_699_833_600_000_000
 
 
 def _signed(rng: Rng, rows: int) -> Floats:
@@ -121,6 +122,46 @@ def _pauses(rng: Rng, rows: int) -> Ints:
     return made
 
 
+def _still(rng: Rng, rows: int) -> Floats:
+    """Draw prices that stand still twice, for a quarter of the rows, after they moved."""
+    quarter = np.arange(rows) * 4 // max(rows, 1)
+    moves = np.where(quarter % 2 == 0, rng.normal(0.0, STEP, rows), 0.0)
+    made: Floats = 100.0 * np.exp(np.cumsum(moves))
+    return made
+
+
+def _still_volumes(rng: Rng, rows: int) -> Floats:
+    quarter = np.arange(rows) * 4 // max(rows, 1)
+    return np.where(quarter % 2 == 0, _volumes(rng, rows), 3.0)
+
+
+def _constant_ratio(rng: Rng, rows: int) -> Floats:
+    """Draw prices that, after they moved, grow by one share from bar to bar."""
+    moves = np.where(np.arange(rows) < rows // 3, rng.normal(0.0, STEP, rows), STEP)
+    return np.asarray(np.cumprod(1.0 + moves) * 100.0, np.float64)
+
+
+def _constant(_rng: Rng, rows: int) -> Floats:
+    return np.full(rows, 100.0)
+
+
+def _all_prices(rng: Rng, rows: int) -> Floats:
+    """Draw prices from 1e-6 to 1e6."""
+    made: Floats = np.geomspace(1e-6, 1e6, rows) * np.exp(rng.normal(0.0, 0.03, rows))
+    return made
+
+
+def _all_volumes(rng: Rng, rows: int) -> Floats:
+    made: Floats = np.geomspace(1e9, 1e-3, rows) * rng.lognormal(0.0, 0.5, rows)
+    return made
+
+
+def _slots(rng: Rng, rows: int) -> Ints:
+    """Draw times between bars such that each bar ends in ten minutes of its own."""
+    ends = np.arange(rows) * _SLOT_US + rng.integers(1, _SLOT_US, rows)
+    return np.diff(ends, prepend=0)
+
+
 _MINUTES = _spread(6.0, 8.5)
 
 
@@ -136,6 +177,7 @@ class Shape:
         missing: Share of values that are null; never NaN, which spreads through sums that cancel.
         is_clean: Whether every window is full: there is neither a hole nor a flat stretch.
         has_ties: Whether bars have no wicks, so that highs and lows repeat as well.
+        starts_us: When it starts; `None` for any time.
         is_market: Whether all columns of the builder fit each other; else each float column that
             is no price has a path of its own.
     """
@@ -147,6 +189,7 @@ class Shape:
     missing: float = 0.0
     is_clean: bool = True
     has_ties: bool = False
+    starts_us: int | None = None
     is_market: bool = True
 
 
@@ -158,6 +201,9 @@ _MARKET = (
     Shape("first row highest", _first_highest, _first_most, _spread(3.0, 6.0)),
     Shape("swings", _swings, gaps=_spread(9.5, 11.0)),
     Shape("rising", _rising, _growing_volumes, _spread(7.0, 9.5)),
+    Shape("standstill", _still, _still_volumes, is_clean=False, has_ties=True),
+    Shape("constant ratio", _constant_ratio, _constant, is_clean=False, has_ties=True),
+    Shape("constant", _constant, _constant, is_clean=False, has_ties=True),
 )
 _ODD = (
     Shape("wide", _wide, gaps=_spread(4.0, 9.0)),
@@ -175,6 +221,11 @@ MARKET: Mapping[str, Shape] = {shape.name: shape for shape in _MARKET}
 
 ODD: Mapping[str, Shape] = {shape.name: shape for shape in _ODD}
 """Columns of any kind, on which an expression may be tried that need not be a feature."""
+
+
+WEEK = Shape("week", _all_prices, _all_volumes, _slots, starts_us=_MONDAY_US)
+"""Bars in every ten minutes from a Monday on, at prices and volumes of every magnitude."""
+WEEK_ROWS = 1008
 
 
 def at_level(level: float) -> Shape:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +42,10 @@ def check(
     provider: ProviderSpec,
     *,
     bars: BarsFile = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="Run this check alone; may be given several times."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the generated bars.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -48,14 +56,20 @@ def check(
     from rangebar_enrich.cli.bar_files import read_bars
     from rangebar_enrich.cli.outcomes import print_json
     from rangebar_enrich.cli.provider_spec import load_provider
-    from rangebar_enrich.conformance import check_provider
+    from rangebar_enrich.conformance import CHECKS, check_provider
 
+    if unknown := set(only or ()) - set(CHECKS):
+        msg = f"no check {min(unknown)!r}; there are {', '.join(CHECKS)}"
+        raise typer.BadParameter(msg, param_hint="--only")
     found = load_provider(provider)
     table = None if bars is None else read_bars(bars)
     # What the provider logs of hostile bars would bury the report.
     logging.disable(logging.ERROR)
     try:
-        report = check_provider(found, bars=table, seed=seed)
+        with progress(len(only or CHECKS)) as on_check:
+            report = check_provider(
+                found, bars=table, only=only or None, seed=seed, on_check=on_check
+            )
     finally:
         logging.disable(logging.NOTSET)
     if as_json:
@@ -63,6 +77,25 @@ def check(
     else:
         _show(report)
     raise typer.Exit(int(not report.passed))
+
+
+@contextmanager
+def progress(count: int) -> Iterator[Callable[[str], None] | None]:
+    """Say on a terminal which check is running, in one line that goes away at the end."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    done = itertools.count(1)
+
+    def show(check: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{next(done)}/{count} {check} …")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def _show(report: ConformanceReport) -> None:
@@ -73,12 +106,12 @@ def _show(report: ConformanceReport) -> None:
 
     typer.echo(f"{report.provider} {report.version or '?'} ({report.kind})\n")
     table = plain_table("check", "status", "what was found")
-    for one in report.results:
+    for one in report.lines:
         table.add_row(
             one.check, Text(one.status, _STYLES[one.status]), Text(_shortened(one.detail))
         )
     print_table(table)
-    for one in report.results:
+    for one in report.lines:
         if one.status != "passed" or _shortened(one.detail) != one.detail:
             typer.echo(f"{one.check}, {one.status}:")
             typer.echo("".join(f"  {line}\n" for line in one.detail.splitlines()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -122,14 +122,25 @@ class Examination:
         """The provider's name."""
         return self._declared.name
 
-    def report(self) -> ConformanceReport:
-        """Run every check."""
+    def report(
+        self, only: Collection[str] = CHECKS, on_check: Callable[[str], None] | None = None
+    ) -> ConformanceReport:
+        """Run every check, or some of them.
+
+        Args:
+            only: The checks to run.
+            on_check: Is called with the name of each check before it runs.
+        """
         declared = self._declared
         has_enrich = hasattr(self._provider, "enrich")
         is_legacy = has_enrich and not hasattr(self._provider, "expressions")
-        results = tuple(self.result(check) for check in CHECKS)
+        results = []
+        for check in (one for one in CHECKS if one in only):
+            if on_check is not None:
+                on_check(check)
+            results.append(self.result(check))
         kind = "legacy" if is_legacy else "native"
-        return ConformanceReport(declared.name, declared.version, kind, results)
+        return ConformanceReport(declared.name, declared.version, kind, tuple(results))
 
     def result(self, check: str) -> CheckResult:
         """Run one check, or return what it found before."""
@@ -233,7 +244,9 @@ class Examination:
             names = ", ".join(f"'{name}'" for name in unjudged)
             msg = f"nothing to compare: no value, or not the same from run to run: {names}"
             raise NotRunError(msg)
-        return f"{found.cuts} cuts in {len(subject.samples) + 1} series change no earlier row"
+        return (
+            f"{found.cuts} cuts in {len(subject.tables.samples) + 1} series change no earlier row"
+        )
 
 
 _CHECKS: Mapping[str, Callable[[Subject], str]] = {
@@ -256,12 +269,32 @@ def check_names(expected_failures: Mapping[str, str] | None) -> dict[str, str]:
         ValueError: A name is none of `CHECKS`.
     """
     expected = dict(expected_failures or {})
-    unknown = sorted(set(expected) - set(CHECKS))
+    _refuse_unknown("expected_failures", expected)
+    return expected
+
+
+def chosen_checks(only: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return the checks that are asked for, all of them for `None`.
+
+    Raises:
+        ValueError: A name is none of `CHECKS`, or there is none.
+    """
+    if only is None:
+        return CHECKS
+    names = [only] if isinstance(only, str) else list(only)
+    _refuse_unknown("only", names)
+    if not names:
+        msg = message("'only' names no check.", hint=f"one of {', '.join(CHECKS)}.")
+        raise ValueError(msg)
+    return tuple(name for name in CHECKS if name in names)
+
+
+def _refuse_unknown(argument: str, names: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(CHECKS))
     if unknown:
-        head = f"'expected_failures' names {len(unknown)} unknown check(s):"
+        head = f"'{argument}' names {len(unknown)} unknown check(s):"
         msg = message(head, [repr(name) for name in unknown], f"one of {', '.join(CHECKS)}.")
         raise ValueError(msg)
-    return expected
 
 
 def _known(found: BarContext) -> BarContext:
@@ -310,7 +343,9 @@ def check_provider(
     bars: Any = None,
     context: BarContext | None = None,
     expected_failures: Mapping[str, str] | None = None,
+    only: str | Iterable[str] | None = None,
     seed: int = 0,
+    on_check: Callable[[str], None] | None = None,
 ) -> ConformanceReport:
     """Try every promise of the contract on a provider.
 
@@ -322,17 +357,20 @@ def check_provider(
             the columns that the bars have. By default BTCUSDT at 250, the builder's columns.
         expected_failures: Check to the reason why it is known to fail; one that passes all the
             same is reported as failed.
+        only: The checks to run, or one of them; all by default.
         seed: Seed of everything random; a report says the same for the same seed.
+        on_check: Is called with the name of each check before it runs.
 
     Returns:
-        A report with one result for each of `CHECKS`. What the provider raises is in it.
+        A report with one result for each check that was asked for. What the provider raises is in it.
 
     Raises:
-        ValueError: `expected_failures` names an unknown check.
+        ValueError: `expected_failures` or `only` names an unknown check.
         BarsError: `bars` break a rule.
         UnsupportedBarsError: `bars` are not a kind of bars.
     """
+    checks = chosen_checks(only)
     examination = Examination(
         provider, bars=bars, context=context, expected_failures=expected_failures, seed=seed
     )
-    return examination.report()
+    return examination.report(checks, on_check)

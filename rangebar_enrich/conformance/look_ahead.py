@@ -14,14 +14,16 @@ from rangebar_enrich._trial.comparison import Difference, Values, first_differen
 from rangebar_enrich._trial.futures import FUTURES, draw_cuts, replace_future
 from rangebar_enrich._trial.samples import Sample
 from rangebar_enrich._trial.witness import Witness
+from rangebar_enrich.conformance.changes import suspicious_cuts
 from rangebar_enrich.conformance.steadiness import unsteady_columns
 from rangebar_enrich.conformance.subject import Subject
 
-_CUTS = 16
-_CUTS_OF_PYTHON = 10
-_CUTS_OF_LEGACY = 4
+_CUTS = 12
+_CUTS_OF_PYTHON = 8
+_CUTS_OF_LEGACY = 3
 _ALONE = 6
 _LONG = 500
+_WEEK_CONTEXT, _WEEK_AFTER = 64, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,36 @@ def search(subject: Subject) -> Findings:
     found = Findings(compared=dict.fromkeys(subject.columns, 0))
     _search_growing(subject, found)
     found.unsteady = unsteady_columns(subject)
-    samples = subject.samples
+    samples = subject.tables.samples
     _compare(subject, samples, subject.full, found)
     if not all(found.compared[name] for name in subject.columns if name not in found.leaks):
         # A window longer than any that is known of: nothing had a value yet.
         rows = min(8 * subject.long_rows, 20_000 if subject.is_native else 5_000)
-        longer = [Sample("longer", subject.bars("walk", rows, seed=subject.seed + 3))]
+        longer = [Sample("longer", subject.tables.bars("walk", rows, seed=subject.seed + 3))]
         _compare(subject, longer, subject.values([longer[0].bars]), found)
+    _search_week(subject, found)
     for name in found.unsteady:
         found.leaks.pop(name, None)
     return found
+
+
+def _search_week(subject: Subject, found: Findings) -> None:
+    """Look at every ten minutes of a week, and at every magnitude of prices and volumes.
+
+    What is proven by its operators alone has no need of it.
+    """
+    proven = {name for name, reach in subject.reaches.items() if reach.is_causal}
+    rest = [name for name in subject.columns if name not in proven | found.leaks.keys()]
+    if not rest:
+        return
+    week, context = subject.tables.week.bars, max(subject.span, _WEEK_CONTEXT)
+    for column, cut in suspicious_cuts(subject, week, rest):
+        start = max(cut - context, 0)
+        sample = Sample("week", week.slice(start, cut - start + _WEEK_AFTER), is_clean=False)
+        if column not in found.leaks and cut > 0:
+            trial = _Trial(sample, 0, cut - start, sample.bars.head(cut - start), is_prefix=True)
+            part, whole = subject.values([trial.frame, sample.bars])
+            _judge(subject, [trial], [part], [whole], found)
 
 
 def _search_growing(subject: Subject, found: Findings) -> None:
@@ -104,7 +126,7 @@ def _search_growing(subject: Subject, found: Findings) -> None:
 
 def _grow(subject: Subject, found: Findings, seed: int) -> None:
     rows = min(max(2 * subject.span + 32, 64), 320)
-    sample = Sample("growing", subject.bars("swings", rows, seed=seed))
+    sample = Sample("growing", subject.tables.bars("swings", rows, seed=seed))
     rng = np.random.default_rng([seed, 11])
     cuts = sorted(rng.choice(np.arange(1, rows), _ALONE, replace=False).tolist())
     provider = subject.fresh()
@@ -168,7 +190,7 @@ def _wanted(subject: Subject, rows: int) -> int:
     """Return how many cuts of a series are tried."""
     wanted = _CUTS_OF_PYTHON if subject.runs_python else _CUTS
     wanted = wanted if subject.is_native else _CUTS_OF_LEGACY
-    return wanted // 2 if rows > _LONG else wanted
+    return wanted // 3 if rows > _LONG else wanted
 
 
 def _judge(

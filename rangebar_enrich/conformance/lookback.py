@@ -58,7 +58,7 @@ def _derived(subject: Subject) -> dict[str, float]:
 def _series(subject: Subject, lookback: int) -> tuple[pl.DataFrame, list[int]]:
     """Return a long series and random rows that have `lookback` bars before them, the last too."""
     rows = max(subject.long_rows, lookback + 200)
-    bars = subject.bars("walk", rows, seed=subject.seed + 21)
+    bars = subject.tables.bars("walk", rows, seed=subject.seed + 21)
     rng = np.random.default_rng([subject.seed, 21])
     wanted = _ENDS if subject.is_native else _ENDS_OF_LEGACY
     ends = rng.integers(min(lookback, rows - 1), rows, wanted).tolist()

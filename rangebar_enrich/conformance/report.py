@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -39,7 +40,7 @@ class ConformanceReport:
         provider: The provider's name.
         version: Its version, or `None` where it could not be read.
         kind: `"native"` or `"legacy"`.
-        results: One result for each check, in the order of `CHECKS`.
+        results: One result for each check that was asked for, in the order of `CHECKS`.
     """
 
     provider: str
@@ -83,6 +84,19 @@ class ConformanceReport:
         verdict = "conforms" if self.passed else "does not conform"
         return f"{verdict}: {ran} of {len(self.results)} checks ran; {', '.join(parts)}"
 
+    @property
+    def lines(self) -> tuple[CheckResult, ...]:
+        """The results for people to read: checks that one reason kept from running are one line."""
+        reasons = Counter(one.detail for one in self._of("skipped"))
+        shown: dict[str, CheckResult] = {}
+        for one in self.results:
+            count = reasons[one.detail] if one.status == "skipped" else 1
+            if count == 1:
+                shown[one.check] = one
+            else:
+                shown[one.detail] = CheckResult(f"{count} checks", "skipped", one.detail)
+        return tuple(shown.values())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data, ready for JSON."""
         return {
@@ -100,9 +114,7 @@ class ConformanceReport:
     def __str__(self) -> str:
         """Return a line for each check, and the summary."""
         head = f"{self.provider} {self.version or '?'} ({self.kind})"
-        return "\n".join(
-            [head, *(f"  {one}" for one in map(_indented, self.results)), self.summary]
-        )
+        return "\n".join([head, *(f"  {one}" for one in map(_indented, self.lines)), self.summary])
 
 
 def _indented(result: CheckResult) -> str:

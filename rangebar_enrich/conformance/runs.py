@@ -44,7 +44,7 @@ def _columns(subject: Subject, positions: Sequence[int]) -> str:
 
 def check_idempotent(subject: Subject) -> str:
     """Hold that enriching enriched bars gives the same columns again."""
-    bars = subject.sample("walk").bars
+    bars = subject.tables.sample("walk").bars
     enricher = subject.enricher()
     once = subject.enriched(enricher, bars)
     stale = bars.with_columns(
@@ -94,7 +94,7 @@ def check_batching(subject: Subject) -> str:
     """Hold that chunks, slices and other series in the table change nothing."""
     enricher = subject.enricher(unmasked=True)
     names = ("walk", "swings", "rising")
-    bars = [subject.sample(name).bars for name in names]
+    bars = [subject.tables.sample(name).bars for name in names]
     alone = [subject.enriched(enricher, one) for one in bars]
     faults = []
     for name, table in _layouts(bars[0], subject.seed):
@@ -158,7 +158,7 @@ def check_pickling(subject: Subject) -> str:
         copy = pickle.loads(pickle.dumps(subject.fresh()))  # noqa: S301 - our own bytes
     except ISOLATED as error:
         raise BrokenPromiseError(cause(error)) from error
-    bars = subject.sample("walk").bars
+    bars = subject.tables.sample("walk").bars
     expected, actual = subject.one(bars), subject.one(bars, provider=copy)
     if isinstance(actual, BaseException):
         if isinstance(expected, BaseException):
@@ -178,7 +178,7 @@ def check_pickling(subject: Subject) -> str:
 def check_thread_safe(subject: Subject) -> str:
     """Hold that runs at the same time do not disturb each other."""
     names = ("walk", "swings", "rising", "late extremes")
-    bars = [subject.sample(name).bars for name in names]
+    bars = [subject.tables.sample(name).bars for name in names]
     expected = [subject.one(one) for one in bars]
     barrier = Barrier(_THREADS)
     rounds = _ROUNDS if subject.is_native else _ROUNDS_OF_LEGACY

@@ -23,7 +23,7 @@ def unsteady(subject: Subject) -> list[tuple[str, str]]:
 
 
 def _find(subject: Subject) -> list[tuple[str, str]]:
-    first, second = subject.sample(_FIRST).bars, subject.sample(_SECOND).bars
+    first, second = subject.tables.sample(_FIRST).bars, subject.tables.sample(_SECOND).bars
     used = subject.fresh()
     before = subject.one(first, provider=used)
     other = subject.one(second, provider=used)

@@ -10,7 +10,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -21,27 +21,44 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.columns import SYMBOL, THRESHOLD
 from rangebar_enrich._expr import tree
+from rangebar_enrich._plan.lower import Rows, applied
 from rangebar_enrich._plan.passes import make_plan
+from rangebar_enrich._plan.plan import Plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich._provider.pandas_view import run_legacy
 from rangebar_enrich._trial.comparison import Values, input_scale
-from rangebar_enrich._trial.samples import Recipe, Sample, make_bars, with_holes
+from rangebar_enrich._trial.samples import Recipe, make_bars
 from rangebar_enrich._trial.shapes import MARKET
 from rangebar_enrich.conformance import legacy, native
 from rangebar_enrich.conformance.form import Form
 from rangebar_enrich.conformance.layout import clocks_in, layout_of, named_dtype
+from rangebar_enrich.conformance.tables import Tables
 from rangebar_enrich.engine import Enricher
-from rangebar_enrich.errors import ProviderError
+from rangebar_enrich.errors import ProviderError, RunError
 from rangebar_enrich.protocol import BarContext
 from rangebar_enrich.reach import Reach, reaches_of
 
-_SHORTEST, _SHORT = 64, 320
-_MOST_GIVEN = 2000
+_PROBED_ROWS = 64
 _TRIED_ROWS = 8
-_OF_ALL_COLUMNS = ("full", "reaches", "reads", "runs_python", "span")
+_OF_ALL_COLUMNS = ("full", "reaches", "reads", "runs_python", "span", "_formula")
 _LARGEST_COUNT = 20_000
-_LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 5_000)}
+_LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 6_000)}
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A native provider's expressions, and the engine's plan for them where it has one."""
+
+    exprs: Mapping[str, pl.Expr]
+    plan: Plan | None
+
+    def over(self, bars: pl.DataFrame) -> pl.LazyFrame:
+        """Return the features of one series, lazily: nothing is masked."""
+        if self.plan is None:
+            return bars.lazy().with_columns(self.exprs.values()).select(list(self.exprs))
+        (step,) = self.plan.steps
+        return applied(step, bars.lazy(), Rows(bars.height)).select(list(self.exprs))  # type: ignore[arg-type]
 
 
 class Subject:
@@ -98,7 +115,8 @@ class Subject:
         return replace(self.declaration, provider=self.fresh())
 
     def _learn_form(self) -> None:
-        probe = self.bars("walk", _SHORTEST + self.declaration.min_bars, seed=self.seed + 99)
+        rows = _PROBED_ROWS + self.declaration.min_bars
+        probe = make_bars(MARKET["walk"], rows, self.seed + 99, self.recipe)
         before = probe.hash_rows(seed=1)
         declaration = self._fresh_declaration()
         if self.is_native:
@@ -163,45 +181,14 @@ class Subject:
 
     @property
     def long_rows(self) -> int:
-        """Number of bars of the long series."""
+        """Number of bars that make up a long history."""
         least, most = _LONG[self.declaration.kind]
         return min(max(least, 4 * self.span), most)
 
     @cached_property
-    def samples(self) -> list[Sample]:
-        """The series on which promises are tried; the author's own bars stand last."""
-        rows = min(max(2 * self.span + 32, _SHORTEST), _SHORT)
-        samples = [
-            Sample(name, self.bars(name, rows, seed=self.seed), shape.is_clean)
-            for name, shape in MARKET.items()
-        ]
-        holed = self.with_holes(self.bars("walk", rows, seed=self.seed + 1))
-        samples.append(Sample("nulls", holed, is_clean=False))
-        samples.append(Sample("long", self.bars("walk", self.long_rows, seed=self.seed + 2)))
-        if self.given is not None and self.given.height > 1:
-            own = self.bars_like_context(self.given.tail(_MOST_GIVEN))
-            samples.append(Sample("given bars", own, is_clean=False))
-        return samples
-
-    def sample(self, name: str) -> Sample:
-        """Return the sample of a name."""
-        return next(one for one in self.samples if one.name == name)
-
-    def bars(self, shape: str, rows: int, *, seed: int) -> pl.DataFrame:
-        """Return bars of a shape with the context's columns."""
-        return make_bars(MARKET[shape], rows, seed, self.recipe)
-
-    def with_holes(self, bars: pl.DataFrame, *, nan: bool = False) -> pl.DataFrame:
-        """Return bars in which every column of floats has holes."""
-        names = [name for name, dtype in bars.schema.items() if dtype.is_float()]
-        return with_holes(bars, names, self.seed, nan=nan)
-
-    def bars_like_context(self, given: pl.DataFrame) -> pl.DataFrame:
-        """Return the author's bars with the context's columns, those of others made up."""
-        made = self.bars("walk", given.height, seed=self.seed + 5)
-        return made.with_columns(
-            given[name].cast(dtype) for name, dtype in made.schema.items() if name in given.columns
-        )
+    def tables(self) -> Tables:
+        """The series on which promises are tried."""
+        return Tables(self.recipe, self.seed, self.span, _LONG[self.declaration.kind][1])
 
     def only(self, column: str) -> Subject:
         """Return the same subject with one column of a native provider, the same bars."""
@@ -228,7 +215,7 @@ class Subject:
     @cached_property
     def full(self) -> list[Values | BaseException]:
         """Values of every sample, whole."""
-        return self.values([sample.bars for sample in self.samples])
+        return self.values([sample.bars for sample in self.tables.samples])
 
     def values(
         self, frames: Sequence[pl.DataFrame], *, provider: Any = None
@@ -245,28 +232,20 @@ class Subject:
         with quiet():
             if not self.is_native:
                 return [self._legacy_values(frame, provider) for frame in frames]
-            exprs = self._exprs
-            if provider is not None:
-                declaration = replace(self.declaration, provider=provider)
-                found, _ = native.ask(declaration, self.context)
-                missing = [name for name in self.columns if name not in found]
-                if missing:
-                    error = RuntimeError(f"expressions() no longer makes {missing}")
-                    return [error] * len(frames)
-                exprs = {name: found[name] for name in self.columns}
-            return self._native_values(frames, exprs)
+            return self._native_values(frames, provider)
 
     def one(self, frame: pl.DataFrame, *, provider: Any = None) -> Values | BaseException:
         """Return the values of one frame, computed alone."""
         return self.values([frame], provider=provider)[0]
 
     def _native_values(
-        self, frames: Sequence[pl.DataFrame], exprs: Mapping[str, pl.Expr]
+        self, frames: Sequence[pl.DataFrame], provider: Any
     ) -> list[Values | BaseException]:
-        plans = [
-            self.narrowed(frame).lazy().with_columns(exprs.values()).select(list(exprs))
-            for frame in frames
-        ]
+        try:
+            formula = self._formula if provider is None else self._formula_of(provider)
+        except ProviderError as error:
+            return [error] * len(frames)
+        plans = [formula.over(self.narrowed(frame)) for frame in frames]
         if not self.runs_python:
             try:
                 return [_as_values(one) for one in pl.collect_all(plans, engine="in-memory")]
@@ -275,6 +254,24 @@ class Subject:
         # NOTE: Python code runs on one frame after another, so that a provider which is not
         # thread safe is found by that check and not by all.
         return [_collected(plan, frame.height) for plan, frame in zip(plans, frames, strict=True)]
+
+    @cached_property
+    def _formula(self) -> Formula:
+        """The expressions as the engine computes them; those it refuses, as they are."""
+        plan = self._plan
+        whole = not plan.failures and tuple(self._exprs) == self.declaration.columns
+        return Formula(self._exprs, plan if whole else None)
+
+    def _formula_of(self, provider: Any) -> Formula:
+        declaration = replace(self.declaration, provider=provider)
+        if self._formula.plan is not None:
+            plan = make_plan([declaration], self.context, similar=self._formula.plan)
+            return Formula(self._exprs, None if plan.failures else plan)
+        found, faults = native.ask(declaration, self.context)
+        if not found.keys() >= self._exprs.keys():
+            text = f"expressions() no longer makes what it made: {', '.join(map(str, faults))}"
+            raise RunError.of(self.declaration.name, text)
+        return Formula({name: found[name] for name in self._exprs}, None)
 
     def _legacy_values(self, frame: pl.DataFrame, provider: Any) -> Values | BaseException:
         declaration = self.declaration
@@ -287,11 +284,14 @@ class Subject:
         return np.column_stack([series.to_numpy() for series in made.values()])
 
     @cached_property
+    def _plan(self) -> Plan:
+        with quiet():
+            return make_plan([self.declaration], self.context)
+
+    @property
     def refusal(self) -> ProviderError | None:
         """Why the engine does not run the provider, or `None` where it does."""
-        with quiet():
-            plan = make_plan([self.declaration], self.context)
-        return plan.failures.get(self.declaration.name)
+        return self._plan.failures.get(self.declaration.name)
 
     def enricher(self, *, unmasked: bool = False) -> Enricher:
         """Return the engine with this provider; unmasked, it writes no warm-up."""

@@ -26,7 +26,7 @@ _COMPARISONS = frozenset({"Gt", "GtEq", "Lt", "LtEq", "Eq", "NotEq"})
 
 def check_warm_up(subject: Subject) -> str:
     """Hold that the warm-up is null, and that every window is full after it."""
-    enriched = subject.enriched(subject.enricher(), subject.sample("walk").bars)
+    enriched = subject.enriched(subject.enricher(), subject.tables.sample("walk").bars)
     faults = []
     for position, (column, rows) in enumerate(subject.declaration.warm_up.items()):
         if not np.isnan(enriched[:rows, position]).all():
@@ -42,7 +42,7 @@ def _short_warm_ups(subject: Subject) -> Iterator[str]:
     """Yield columns that, on bars without holes, always start later than declared."""
     clean = [
         made
-        for sample, made in zip(subject.samples, subject.full, strict=True)
+        for sample, made in zip(subject.tables.samples, subject.full, strict=True)
         if sample.is_clean and not isinstance(made, BaseException)
     ]
     for position, column in enumerate(subject.columns):
@@ -78,7 +78,7 @@ def check_undefined_is_null(subject: Subject) -> str:
     for name in ("constant prices", "zero volume", "nulls", "NaN"):
         faults += _undefined_faults(subject, enricher, name, frames[name])
     quiet_bars = {name: frames[name] for name in ("constant prices", "zero volume")}
-    faults += _laundered(subject, quiet_bars | {"ties": subject.sample("ties").bars})
+    faults += _laundered(subject, quiet_bars | {"ties": subject.tables.sample("ties").bars})
     if faults:
         raise BrokenPromiseError("\n".join(dict.fromkeys(faults)))
     return "undefined values come out as null, infinities as they are"
@@ -168,7 +168,7 @@ def check_edge_inputs(subject: Subject) -> str:
             faults.append(f"{name}: {_said(made)}")
         elif len(made) != bars.height:
             faults.append(f"{name}: {len(made)} values for {bars.height} bars")
-    empty = subject.enriched(subject.enricher(), subject.sample("walk").bars.clear())
+    empty = subject.enriched(subject.enricher(), subject.tables.sample("walk").bars.clear())
     if empty.shape != (0, len(subject.declaration.columns)):
         faults.append("0 bars: the declared columns do not come back")
     if faults:
@@ -182,7 +182,7 @@ def _said(error: BaseException) -> str:
 
 
 def _few(subject: Subject) -> Iterator[tuple[str, pl.DataFrame]]:
-    walk = subject.bars("walk", subject.declaration.min_bars + 1, seed=subject.seed + 31)
+    walk = subject.tables.bars("walk", subject.declaration.min_bars + 1, seed=subject.seed + 31)
     for rows in sorted({1, subject.declaration.min_bars, walk.height} - {0}):
         yield f"{rows} bar{'s' if rows > 1 else ''}", walk.head(rows)
 
@@ -190,13 +190,13 @@ def _few(subject: Subject) -> Iterator[tuple[str, pl.DataFrame]]:
 def _hostile(subject: Subject) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield bars that real feeds never send, and some day do."""
     rows = _ROWS + subject.declaration.min_bars
-    walk = subject.bars("walk", rows, seed=subject.seed + 32)
+    walk = subject.tables.bars("walk", rows, seed=subject.seed + 32)
     names = walk.columns
     prices = [name for name in _PRICES if name in names]
     flow = [name for name in _FLOW if name in names]
     gone = pl.int_range(pl.len()) % 7 == 3
-    yield "nulls", subject.with_holes(walk)
-    yield "nulls and NaN", subject.with_holes(walk, nan=True)
+    yield "nulls", subject.tables.with_holes(walk)
+    yield "nulls and NaN", subject.tables.with_holes(walk, nan=True)
     yield (
         "NaN",
         walk.with_columns(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from rangebar_enrich.cli import build_app
+from rangebar_enrich.cli.check import progress
 
 MODULE = """
 import polars as pl
@@ -53,13 +55,37 @@ def test_check_prints_json(run):
     assert len(document["results"]) == 16
 
 
+def test_check_runs_one_check_alone(run):
+    result = run("check", "conforming_module:Peeking", "--only", "pickling", "--only", "prefix")
+
+    assert result.exit_code == 0
+    assert "conforms: 2 of 2 checks ran" in result.stdout
+
+
+def test_progress_is_one_line_of_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+    with progress(2) as on_check:
+        on_check("prefix")
+        on_check("pickling")
+
+    assert capsys.readouterr().err == ("\r\x1b[K1/2 prefix …\r\x1b[K2/2 pickling …\r\x1b[K")
+
+
+def test_progress_is_silent_elsewhere(capsys):
+    with progress(2) as on_check:
+        assert on_check is None
+
+    assert capsys.readouterr().err == ""
+
+
 def test_check_takes_bars_of_a_file(run, tmp_path, make_bars):
     pq.write_table(make_bars(100), tmp_path / "bars.parquet")
 
     result = run("check", "conforming_module:Sound", "--bars", tmp_path / "bars.parquet")
 
     assert result.exit_code == 0
-    assert "in 11 series" in result.stdout
+    assert "in 18 series" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -70,6 +96,7 @@ def test_check_takes_bars_of_a_file(run, tmp_path, make_bars):
         ["check", "conforming_module:Missing"],
         ["check", "no_such_module:Sound"],
         ["check", "conforming_module:Sound", "--bars", "absent.parquet"],
+        ["check", "conforming_module:Sound", "--only", "warmup"],
         ["explain", "conforming_module:Missing"],
     ],
 )

@@ -131,7 +131,7 @@ def test_python_functions_that_peek_are_found(function, seed):
 
 
 def _fft(series):
-    values = series.fill_null(100.0).fill_nan(100.0).to_numpy()
+    values = series.fill_null(0.0).fill_nan(0.0).to_numpy()
     size = 2 * len(values) + 8  # longer than values and kernel: nothing wraps around
     kernel = np.zeros(size)
     kernel[:5] = 0.2

@@ -41,6 +41,20 @@ def test_report_says_how_many_checks_ran():
     )
 
 
+def test_checks_that_one_reason_kept_from_running_are_one_line():
+    results = [CheckResult("declaration", "failed", "no name")]
+    results += [CheckResult(f"check_{i}", "skipped", "not run: no name") for i in range(14)]
+    results += [CheckResult("pickling", "skipped", "not run: tired")]
+
+    text = str(ConformanceReport("momentum", None, "native", tuple(results)))
+
+    assert text.splitlines()[1:4] == [
+        "  failed    declaration                 no name",
+        "  skipped   14 checks                   not run: no name",
+        "  skipped   pickling                    not run: tired",
+    ]
+
+
 def test_report_is_json():
     document = json.loads(json.dumps(report("passed", "failed").to_dict()))
 
