@@ -175,15 +175,19 @@ class Timeline:
         """
         if self.clock is None or self._times is None:
             return None
-        row_of, firsts = self._split.row_of, self._first.tolist()
-        found = [
-            Break(key, row_of(row), self.clock, int(self._times[row]), mark.time)
-            for key, mark, row in zip(self._split.keys, marks, firsts, strict=True)
-            if mark.time is not None
-            and self._times[row] <= mark.time
-            and (self._times[row] < mark.time or self._repeats(row, mark, names))
+        times = self._times[self._first].tolist()
+        joins = [
+            (place, mark.time)
+            for place, (mark, time) in enumerate(zip(marks, times, strict=True))
+            if mark.time is not None and time <= mark.time
         ]
-        return min(found, key=lambda one: (one.is_repeat, one.row), default=None)
+        wrong = [one for one in joins if times[one[0]] < one[1]]
+        wrong = wrong or self._repeats(joins, marks, names)
+        if not wrong:
+            return None
+        rows = {place: self._split.row_of(int(self._first[place])) for place, _ in wrong}
+        place, last = min(wrong, key=lambda one: rows[one[0]])
+        return Break(self._split.keys[place], rows[place], self.clock, times[place], last)
 
     def joins_a_tie(self, marks: Sequence[Watermark]) -> bool:
         """Return whether a series begins at the very time at which the one before it ended."""
@@ -192,21 +196,28 @@ class Timeline:
             mark.time == times[row] for mark, row in zip(marks, self._first, strict=True)
         )
 
-    def _repeats(self, start: int, mark: Watermark, names: Collection[str]) -> bool:
-        """Return whether a bar of the time of the last ones is one of these again."""
-        if mark.time is None or not mark.tied or self._times is None:
-            return False
-        which = int(np.searchsorted(self._split.starts, start, side="right"))
-        times = self._times[start : self._split.starts[which]]
-        count = int(np.searchsorted(times, mark.time, side="right"))
-        return not set(mark.tied).isdisjoint(self._hashes(np.arange(start, start + count), names))
+    def _repeats(
+        self, ties: Sequence[tuple[int, int]], marks: Sequence[Watermark], names: Collection[str]
+    ) -> list[tuple[int, int]]:
+        """Return those of the series that begin at the time of their last bars with one of these."""
+        if not ties or self._times is None:
+            return []
+        rows = []
+        for place, time in ties:
+            start, end = self._split.starts[place : place + 2]
+            count = np.searchsorted(self._times[start:end], time, side="right")
+            rows.append(np.arange(start, start + count))
+        hashes = iter(self._hashes(np.concatenate(rows), names))
+        made = [{next(hashes) for _ in mine} for mine in rows]
+        return [one for one, mine in zip(ties, made, strict=True) if mine & {*marks[one[0]].tied}]
 
     def _hashes(self, rows: Ints, names: Collection[str]) -> list[int]:
         """Return a hash of each bar, by the columns that tell bars apart."""
-        frame = self._bars.to_polars(names).select(sorted(names))
+        frame = self._bars.to_polars(names)
         frame = frame[rows if self._split.order is None else self._split.order[rows]]
         # NOTE: of the text, in which a NaN equals itself.
-        return [xxhash.xxh3_64_intdigest(repr(row).encode()) for row in frame.rows()]
+        bars = frame[sorted(frame.columns)].rows()
+        return [xxhash.xxh3_64_intdigest(repr(bar).encode()) for bar in bars]
 
     def marks(self, before: Sequence[Watermark], names: Collection[str] | None) -> list[Watermark]:
         """Return the last bar of each series.

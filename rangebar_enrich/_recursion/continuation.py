@@ -75,6 +75,52 @@ def _refusal(reasons: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Formulas:
+    """Expressions of finite reach, computed for the last rows of a frame.
+
+    Attributes:
+        columns: What they make, in order.
+        exprs: Those for which anything has to be computed.
+        plain: Those that are columns under another name, and which.
+    """
+
+    columns: tuple[str, ...]
+    exprs: tuple[pl.Expr, ...]
+    plain: Mapping[str, str]
+
+    @classmethod
+    def of(cls, exprs: Mapping[str, pl.Expr]) -> _Formulas:
+        sources = {column: _source(expr) for column, expr in exprs.items()}
+        plain = {column: source for column, source in sources.items() if source is not None}
+        made = [expr.alias(column) for column, expr in exprs.items() if column not in plain]
+        return cls(tuple(exprs), tuple(made), plain)
+
+    def compute(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
+        """Return them for the last `count` rows."""
+        made = frame
+        if self.exprs:
+            lazy = frame.lazy().with_columns(self.exprs)
+            made = lazy.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
+        start = frame.height - count
+        return pl.DataFrame(
+            [
+                made.get_column(self.plain.get(column, column)).slice(start, count).alias(column)
+                for column in self.columns
+            ]
+        )
+
+
+def _source(expr: pl.Expr) -> str | None:
+    """Return the column that an expression only renames, if that is all it does."""
+    node = tree.decode(expr)
+    while node is not None and tree.operator(node) == "Alias":
+        node = tree.children(node)[0]
+    if node is None or tree.kind(node) != "Column":
+        return None
+    return str(tree.body(node))
+
+
+@dataclass(frozen=True, slots=True)
 class _Level:
     """Recursions that do not read each other.
 
@@ -84,13 +130,13 @@ class _Level:
         decays: Column to `ewm_mean`.
     """
 
-    inputs: Mapping[str, pl.Expr]
+    inputs: _Formulas
     folds: Mapping[str, pl.Expr]
     decays: Mapping[str, Decay]
 
     @classmethod
     def of(cls, recursions: Sequence[Recursion]) -> _Level:
-        inputs = {made.column: _input(made).alias(made.column) for made in recursions}
+        inputs = _Formulas.of({made.column: _input(made) for made in recursions})
         folds = {
             made.column: fold_expr(made.name, made.column)
             for made in recursions
@@ -147,7 +193,7 @@ class Continuation:
     times: frozenset[str]
     _counts_rows: bool
     _levels: tuple[_Level, ...]
-    _outputs: Mapping[str, pl.Expr]
+    _outputs: _Formulas
     _plan: bytes
 
     @classmethod
@@ -166,7 +212,7 @@ class Continuation:
             times=cutter.times,
             _counts_rows=ROW in read or not read - own,
             _levels=tuple(_Level.of(level) for level in levels_of(recursions)),
-            _outputs={column: tree.encode(node).alias(column) for column, node in tops.items()},
+            _outputs=_Formulas.of({column: tree.encode(node) for column, node in tops.items()}),
             _plan=xxhash.xxh3_128_digest(b"\0".join(packed)),
         )
 
@@ -207,10 +253,10 @@ class Continuation:
         frame = _join(state.context, self._read(state, rows))
         levels = []
         for level, held in zip(self._levels, state.levels, strict=True):
-            made, after = level.advance(held, _compute(frame, rows.height, level.inputs))
+            made, after = level.advance(held, level.inputs.compute(frame, rows.height))
             frame = frame.hstack(_join(state.context, pl.DataFrame(made)).get_columns())
             levels.append(after)
-        outputs = _compute(frame, rows.height, self._outputs)
+        outputs = self._outputs.compute(frame, rows.height)
         context = _last_rows(frame, self.context_rows, rows.height)
         return outputs, State(state.rows + rows.height, context, tuple(levels), self._plan)
 
@@ -264,14 +310,3 @@ def _last_rows(frame: pl.DataFrame, count: int, new: int) -> pl.DataFrame:
         return frame.clear()
     rows = frame.tail(count)
     return rows[list(range(rows.height))] if new > count else rows.rechunk()
-
-
-def _compute(frame: pl.DataFrame, count: int, exprs: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """Return expressions for the last `count` rows."""
-    start, names = frame.height - count, list(exprs)
-    made = (
-        frame.lazy()
-        .with_columns(exprs.values())
-        .collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
-    )
-    return made[names].slice(start, count)

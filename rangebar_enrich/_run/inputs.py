@@ -16,6 +16,9 @@ from rangebar_enrich._bars.continuity import Break, Gaps, Ints, Timeline, Waterm
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series, time_column
 from rangebar_enrich.errors import BarColumnError, BarOrderError, HistoryError, message
 
+_FEW_ROWS = 1_000
+"""Mean rows of a chunk below which joining the chunks costs less than keeping them apart."""
+
 
 def slices(frame: pl.DataFrame, split: SeriesSplit) -> list[pl.DataFrame]:
     """Return the rows of each series of a frame, in time order."""
@@ -23,6 +26,9 @@ def slices(frame: pl.DataFrame, split: SeriesSplit) -> list[pl.DataFrame]:
         frame = split.sort(frame)
     if len(split.keys) == 1:
         return [frame]
+    if frame.height < _FEW_ROWS * frame.n_chunks():
+        # NOTE: each slice would hold on to every chunk, and there are as many slices as series.
+        frame = frame.rechunk()
     return [frame.slice(int(a), int(b - a)) for a, b in pairwise(split.starts)]
 
 
