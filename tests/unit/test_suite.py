@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
+import pytest
 from corpus.tried import tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _examples():
@@ -40,7 +44,7 @@ def test_examples_do_not_depend_on_loaded_modules(tmp_path, monkeypatch):
 
 
 def _gate():
-    path = Path(__file__).resolve().parents[1] / "coverage_gate.py"
+    path = ROOT / "tests" / "coverage_gate.py"
     spec = importlib.util.spec_from_file_location("coverage_gate", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -71,3 +75,33 @@ def test_properties_are_tried_less_often_in_the_house_profile():
 
     assert few == (3 if settings.get_current_profile_name() == "house" else 500)
     assert settings.get_profile("house").max_examples < many
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", ".ci/run"])
+def test_targets_that_are_named_exist(page):
+    targets = re.findall(
+        r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"(?:^ *|`)make ([a-z-]+)", text, re.MULTILINE)
+
+    assert named
+    assert set(named) <= set(targets)
+
+
+def test_workflows_need_no_secret_and_end():
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        assert "secrets." not in text
+        assert "permissions:\n  contents: read\n" in text
+        assert text.count("runs-on:") == text.count("timeout-minutes:")
+
+
+def test_decisions_are_short():
+    lengths = {
+        path.name: len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / "docs" / "decisions").glob("*.md")
+    }
+
+    assert len(lengths) >= 4
+    assert max(lengths.values()) <= 60
