@@ -37,6 +37,7 @@ _COST = {
     "Function.Kurtosis": 20,
     "Function.PctChange": 4,
     "Function.Interpolate": 8,
+    "Function.FfiPlugin": 10,
 }
 """Rough nanoseconds a row of operators worth sharing, as measured; what is not here is cheap."""
 _DEARER = {"Median": 80, "Quantile": 80, "Rank": 300, "CorrCov": 60, "Std": 23, "Var": 23}
@@ -120,7 +121,7 @@ def share(exprs: Mapping[str, pl.Expr]) -> Sharing:
 def _tree(expr: pl.Expr) -> Node | None:
     """Return the tree of an expression that may be rewritten, else `None`."""
     node = tree.decode(expr)
-    if node is None or tree.has_udf(node):
+    if node is None or tree.has_python(node):
         return None
     if not all(tree.is_known_shape(part) for part in tree.walk(node)):
         return None

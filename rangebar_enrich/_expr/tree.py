@@ -65,6 +65,7 @@ _FAMILIES = frozenset(
         "Trigonometry",
     }
 )
+_PLUGIN = "Function.FfiPlugin"
 # What runs code that is not Polars' own: a plugin library, a Python callback.
 _FOREIGN_FUNCTIONS = frozenset(
     {
@@ -221,6 +222,11 @@ def walk(node: Node) -> Iterator[Node]:
 def has_udf(node: Node) -> bool:
     """Say whether the tree calls foreign code: a Python function or a plugin library."""
     return any(_is_foreign(part) for part in walk(node))
+
+
+def has_python(node: Node) -> bool:
+    """Say whether the tree calls a Python function, which must never be rewritten."""
+    return any(_is_foreign(part) and operator(part) != _PLUGIN for part in walk(node))
 
 
 def columns(node: Node) -> tuple[str, ...]:

@@ -76,7 +76,9 @@ def _provider(provider: CompiledProvider) -> Iterator[str]:
             notes.append(f"lookback {declaration.lookback} (declared)")
         if reach.past != inf and rows < reach.past:
             notes.append(f"shorter than the {int(reach.past)} bars that its window needs")
-        notes += [reason for reason in reach.reasons if reach.opaque or reach.times]
+        notes += [
+            reason for reason in reach.reasons if reach.opaque or reach.times or reach.declared
+        ]
         yield f"    {column:<{width}}  {reach}; {'; '.join(notes)}"
 
 

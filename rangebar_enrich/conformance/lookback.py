@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 
 import numpy as np
@@ -25,12 +25,13 @@ def check_lookback(subject: Subject) -> str:
         raise NotRunError(msg)
     declared = subject.declaration.lookback
     if declared is not None:
-        _hold(subject, dict.fromkeys(subject.columns, declared), "declared")
+        every = dict.fromkeys(subject.columns, declared)
+        _hold(subject, every, dict.fromkeys(every, "declared"))
         return f"{declared} earlier bars fix every value, as declared"
     derived = _derived(subject)
     known = {column: int(past) for column, past in derived.items() if isfinite(past)}
     if known:
-        _hold(subject, known, "derived from the expressions")
+        _hold(subject, known, {column: _origin(subject, column) for column in known})
     said = []
     if known:
         most = max(known.values())
@@ -39,6 +40,12 @@ def check_lookback(subject: Subject) -> str:
     if rest:
         said += _measured(subject, rest)
     return "\n".join(said)
+
+
+def _origin(subject: Subject, column: str) -> str:
+    """Say whose word a lookback is."""
+    libraries = ", ".join(sorted(subject.reaches[column].declared))
+    return f"declared for {libraries}" if libraries else "derived from the expressions"
 
 
 def _named(columns: Sequence[str] | dict[str, int], subject: Subject) -> str:
@@ -70,19 +77,21 @@ def _last(made: Values | BaseException, columns: int) -> Values:
     return np.full(columns, np.nan) if isinstance(made, BaseException) else made[-1]
 
 
-def _hold(subject: Subject, known: dict[str, int], origin: str) -> None:
+def _hold(subject: Subject, known: dict[str, int], origins: Mapping[str, str]) -> None:
     faults = []
     for lookback in sorted(set(known.values())):
         columns = [column for column, past in known.items() if past == lookback]
         if lookback > _MOST:
             msg = f"a lookback of {lookback} bars is more than the {_MOST} that are tried"
             raise NotRunError(msg)
-        faults += _unequal(subject, lookback, columns, origin)
+        faults += _unequal(subject, lookback, columns, origins)
     if faults:
         raise BrokenPromiseError("\n".join(faults))
 
 
-def _unequal(subject: Subject, lookback: int, columns: Sequence[str], origin: str) -> list[str]:
+def _unequal(
+    subject: Subject, lookback: int, columns: Sequence[str], origins: Mapping[str, str]
+) -> list[str]:
     bars, ends = _series(subject, lookback)
     width = len(subject.columns)
     whole = [_last(one, width) for one in subject.values([bars.head(end + 1) for end in ends])]
@@ -96,7 +105,7 @@ def _unequal(subject: Subject, lookback: int, columns: Sequence[str], origin: st
             error = _error(full[position], last[position], scales[position])
             if error > TIGHT:
                 found.append(
-                    f"'{column}': {lookback} earlier bars ({origin}) do not fix it: row {end} is"
+                    f"'{column}': {lookback} earlier bars ({origins[column]}) do not fix it: row {end} is"
                     f" {shown(full[position])} with all history, {shown(last[position])} with"
                     f" {lookback} bars of it"
                 )

@@ -13,6 +13,7 @@ from rangebar_enrich._expr.render import show
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import words
 from rangebar_enrich.reach.interval import OPAQUE, Interval, Shape
+from rangebar_enrich.reach.plugins import declared_calls
 from rangebar_enrich.reach.result import Reach
 from rangebar_enrich.reach.span import Spans
 from rangebar_enrich.reach.witness import find_witnesses
@@ -35,7 +36,8 @@ def reach_of(
 ) -> Reach:
     """Return how far an expression reads back and ahead.
 
-    Nothing foreign is run: a Python function or a plugin makes the reach opaque.
+    Nothing foreign is run: a Python function makes the reach opaque, and so does a plugin for which
+    nobody declared one (`declare_plugin`).
 
     Args:
         expr: The expression.
@@ -69,6 +71,7 @@ def reaches_of(
     made, types = known or {}, schema or {}
     spans = {name: _known_span(reach) for name, reach in made.items()}
     reaches = {name: _derived(expr, spans, types) for name, expr in exprs.items()}
+    reaches = {name: _with_promises(reach, made) for name, reach in reaches.items()}
     suspects = {
         name: _inline(reach.tree, made) for name, reach in reaches.items() if _is_suspect(reach)
     }
@@ -139,6 +142,21 @@ def _with_reasons(reach: Reach, node: Node, spans: Mapping[int, Interval]) -> Re
     part = words.looking_ahead(node, spans)
     reason = words.ahead(part, spans[id(part)])
     return replace(reach, reasons=(reason, *reasons), offender=show(part), hint=words.hint(part))
+
+
+def _with_promises(reach: Reach, known: Mapping[str, Reach]) -> Reach:
+    """Say which plugins' declarations a reach rests on, its own and those of columns that it reads."""
+    if reach.opaque or reach.tree is None:
+        return reach
+    calls = sorted({(call.library, call.symbol) for call in declared_calls(reach.tree)})
+    libraries = {library for library, _ in calls}.union(
+        *(known[name].declared for name in reach.columns if name in known)
+    )
+    told = tuple(
+        f"the reach of `{symbol}` is declared for {library}, not proven"
+        for library, symbol in calls
+    )
+    return replace(reach, declared=frozenset(libraries), reasons=(*reach.reasons, *told))
 
 
 def _undecodable(expr: pl.Expr) -> Reach:

@@ -25,6 +25,7 @@ class Reach:
         keeps_rows: Whether there is one value for each row: `False` for one value or another
             length, `None` where that can't be told.
         columns: Names of the columns that are read.
+        declared: Plugin libraries whose reach is declared by someone, and not proven.
         offender: The smallest sub-expression that looks ahead, or is opaque, as text.
         hint: What the author probably meant.
         witness: The proof of look-ahead, where one was found.
@@ -37,6 +38,7 @@ class Reach:
     times: frozenset[str] = frozenset()
     keeps_rows: bool | None = True
     columns: tuple[str, ...] = ()
+    declared: frozenset[str] = frozenset()
     offender: str | None = None
     hint: str | None = None
     witness: Witness | None = field(default=None, repr=False, compare=False)
@@ -46,11 +48,16 @@ class Reach:
     def is_causal(self) -> bool | None:
         """Whether row `i` is made from rows `0 … i` only.
 
-        `True`: proven by the operators. `False`: proven by a witness. `None`: can't be told.
+        `True`: proven by the operators. `False`: proven by a witness. `None`: can't be told, or
+        declared for a plugin, which is a promise.
         """
         if self.witness is not None:
             return False
-        return True if self.future == 0 and not self.opaque else None
+        return True if self._keeps_back and not self.declared else None
+
+    @property
+    def _keeps_back(self) -> bool:
+        return self.future == 0 and not self.opaque
 
     @property
     def needs_strict_time(self) -> bool:
@@ -62,8 +69,11 @@ class Reach:
         if self.opaque:
             return "opaque: what it reads can't be seen"
         words = {True: "causal", False: "looks ahead", None: "may look ahead"}
+        head = words[self.is_causal]
+        if self.declared and self._keeps_back:
+            head = f"causal as declared for {', '.join(sorted(self.declared))}"
         ahead = "" if self.future == 0 else f", {_rows(self.future)} ahead"
-        return f"{words[self.is_causal]}: reads {_rows(self.past)} back{ahead}"
+        return f"{head}: reads {_rows(self.past)} back{ahead}"
 
 
 def _rows(count: Offset) -> str:

@@ -9,6 +9,8 @@ from math import inf
 import polars as pl
 
 from rangebar_enrich._expr import tree
+from rangebar_enrich._expr.plugin import OPERATOR as PLUGIN
+from rangebar_enrich._expr.plugin import plugin_call
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich.reach import rules
 from rangebar_enrich.reach.clock import clock, looks_back, rows_in
@@ -24,6 +26,7 @@ from rangebar_enrich.reach.interval import (
     union,
     window,
 )
+from rangebar_enrich.reach.plugins import declared_reach
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES, TABLE
 
 _REDUCING = frozenset({rules.reduction, rules.first, rules.last})
@@ -60,14 +63,15 @@ class Spans:
             return self._leaf(name, node)
         if name in SCOPES:
             return self._scope(name, node)
-        rule = TABLE.get(name)
+        rule = TABLE.get(name, _plugin if name == PLUGIN else None)
         if rule is None and name not in ROLLING_BY:
             return OPAQUE
         inputs = [self.span(child) for child in tree.children(node)]
         if any(span.opaque for span in inputs):
             return OPAQUE
         if inputs and all(span.is_constant for span in inputs):
-            return OPAQUE if rules.is_random(node) else _constant(name, inputs)
+            unseen = rules.is_random(node) or name == PLUGIN
+            return OPAQUE if unseen else _constant(name, inputs)
         return rule(node, inputs) if rule is not None else self._rolling_by(node, inputs)
 
     def _leaf(self, name: str, node: Node) -> Interval:
@@ -207,6 +211,16 @@ class Spans:
         ]
         spans = [self._leaf(tree.kind(leaf), leaf) for leaf in leaves]
         return union([ROW, *(span._replace(shape=Shape.COLUMN) for span in spans)])
+
+
+def _plugin(node: Node, inputs: Sequence[Interval]) -> Interval:
+    """Return what a plugin function is declared to read; opaque where nobody did."""
+    call = plugin_call(node)
+    declared = declared_reach(call) if call is not None and inputs else None
+    rows = union(inputs) if inputs else OPAQUE
+    if declared is None or rows.shape is not Shape.COLUMN:
+        return OPAQUE
+    return window(rows, -declared.past, declared.future)
 
 
 def _stays_in_row(mapping: str, inner: Interval) -> bool:

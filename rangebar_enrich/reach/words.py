@@ -151,7 +151,8 @@ def blind(node: Node) -> str:
     if tree.has_udf(node):
         plugin = name == "Function.FfiPlugin"
         what = "a plugin library" if plugin else "a Python function"
-        return f"{text} calls {what}: what it reads can't be seen; declare `lookback`"
+        remedy = "`lookback`, or its reach by `declare_plugin`" if plugin else "`lookback`"
+        return f"{text} calls {what}: what it reads can't be seen; declare {remedy}"
     if tree.kind(node) == "Column":
         return f"{text} is made by an expression whose own reach can't be seen"
     if any(map(is_random, tree.walk(node))):
