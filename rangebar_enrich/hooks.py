@@ -21,7 +21,19 @@ logger = logging.getLogger(__name__)
 
 
 class HookEvent(Enum):
-    """What can be listened to."""
+    """What can be listened to, and what `details` say.
+
+    Attributes:
+        PLUGIN_ENRICH_COMPLETE: A run, a push or a batch is done: `threshold_decimal_bps`,
+            `provider_count`, `failed_count`, `bar_count`.
+        PLUGIN_ENRICH_FAILED: A provider failed in a series: `threshold_decimal_bps`,
+            `provider_name`, `provider_version`, `error`.
+        CACHE_WRITE_START: A write begins: `threshold_decimal_bps`, `bar_count`, `series_count`,
+            `feature_count`.
+        CACHE_WRITE_COMPLETE: It is done: `threshold_decimal_bps`, `bar_count`, `chunk_count`,
+            `retry_count`, `carried_count`, `stale_count`, `seconds`.
+        CACHE_WRITE_FAILED: It broke off or was refused: `threshold_decimal_bps`, `error`.
+    """
 
     PLUGIN_ENRICH_COMPLETE = "plugin_enrich_complete"
     PLUGIN_ENRICH_FAILED = "plugin_enrich_failed"
@@ -48,7 +60,7 @@ class HookPayload:
         event: The event.
         symbol: Trading symbol, `""` where it is not known.
         timestamp: When it happened, UTC.
-        details: Facts of this event, read-only; design.md lists them.
+        details: Facts of this event, read-only; see `HookEvent`.
         is_failure: Whether it tells of a failure.
         trace_id: Equal for all events of one call.
     """

@@ -32,7 +32,7 @@ _KEY = f"{SCRATCH_PREFIX}series"
 
 
 def _collect(plans: Sequence[pl.LazyFrame], engine: Engine) -> list[pl.DataFrame]:
-    """Run lazy plans: the one place where anything is computed."""
+    """Run lazy plans in one collect; what held states need runs in `_recursion`."""
     # NOTE: inputs are projected and equal parts shared before: the optimiser finds nothing.
     none = pl.QueryOptFlags.none()
     if len(plans) == 1:

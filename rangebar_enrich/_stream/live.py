@@ -147,7 +147,7 @@ class LiveEnricher:
     def _split(self, table: BarTable) -> SeriesSplit:
         symbol, threshold, _ = self._given
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
-        if not table.height:
+        if not split.starts[-1]:
             return split
         return replace(split, keys=self._keys(split.keys))
 

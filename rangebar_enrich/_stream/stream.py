@@ -134,7 +134,7 @@ class Stream:
         Raises:
             BarsError: The bars break a rule, or are not the next ones.
         """
-        if not table.height:
+        if not split.starts[-1]:
             return Arrival(split, self.layout or ())
         arrival = self.take(table, split, start)
         refuse_gaps(arrival.gaps, self._on_gap)
