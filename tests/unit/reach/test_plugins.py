@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import sys
 import textwrap
+from functools import cache
 from math import inf
 
 import polars as pl
@@ -148,12 +149,19 @@ def test_arguments_that_would_run_code_are_not_read(call):
     assert plugin_call({"Column": "close"}) is None
 
 
-@pytest.fixture
-def talib():
+@cache
+def _imported():
+    """Import the plugin, and take from Polars' expressions the namespace that it adds to them."""
     made = pytest.importorskip("polars_talib")
-    # NOTE: it adds a namespace to Polars' expressions, which other tests list.
-    if "ta" in vars(pl.Expr):
-        del pl.Expr.ta
+    namespace = vars(pl.Expr)["ta"]
+    del pl.Expr.ta
+    return made, namespace
+
+
+@pytest.fixture
+def talib(monkeypatch):
+    made, namespace = _imported()
+    monkeypatch.setattr(pl.Expr, "ta", namespace, raising=False)
     return made
 
 
