@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     import typer
 
 PROGRAM = "rangebar-enrich"
-COMMANDS = ("demo", "providers", "check", "explain", "enrich", "load", "migrate", "backfill")
+COMMANDS = (
+    "demo",
+    "providers",
+    "features",
+    "check",
+    "explain",
+    "enrich",
+    "load",
+    "migrate",
+    "backfill",
+)
 """Modules of this package that register a command, in the order in which help shows them."""
 
 

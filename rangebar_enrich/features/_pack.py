@@ -146,6 +146,10 @@ class Pack:
         inputs = self.inputs(context)
         return {column.name: column.expression(inputs) for column in self._columns}
 
+    def formulas(self) -> Mapping[str, str]:
+        """Return each column's formula in a line, as its building block is documented."""
+        return {one.name: one.feature.document()["formula"] for one in self._columns}
+
     def inputs(self, context: BarContext, /) -> Mapping[str, pl.Expr]:
         """Return what the building blocks are given, by name."""
         raise NotImplementedError

@@ -228,6 +228,12 @@ class Alpha158:
         values += [family.build(window) for family in FAMILIES for window in WINDOWS]
         return dict(zip(self.columns, values, strict=True))
 
+    def formulas(self) -> Mapping[str, str]:
+        """Return each column's formula in a line; `w` is the window in its name."""
+        single = [bar.formula for bar in BARS] + [_VWAP_FORMULA]
+        rolling = [family.formula for family in FAMILIES for _ in WINDOWS]
+        return dict(zip(self.columns, single + rolling, strict=True))
+
 
 Alpha158.min_bars = MappingProxyType(_warm_ups())
 Alpha158.columns = tuple(Alpha158.min_bars)
