@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 class HookEvent(Enum):
     """What can be listened to, and what `details` say.
 
+    Those of writes also say `table` and `ouroboros_mode`.
+
     Attributes:
         PLUGIN_ENRICH_COMPLETE: A run, a push or a batch is done: `threshold_decimal_bps`,
             `provider_count`, `failed_count`, `bar_count`.

@@ -129,6 +129,8 @@ class Timeline:
     Args:
         bars: The table; it has rows.
         split: Its series.
+        clock: The column that orders bars, where others beside them say which; else the first
+            that is there.
 
     Attributes:
         increases: Whether no two bars of a series share a time: windows over time would look
@@ -138,9 +140,9 @@ class Timeline:
         BarOrderError: A bar is earlier than the one before it in its series.
     """
 
-    def __init__(self, bars: BarTable, split: SeriesSplit) -> None:
+    def __init__(self, bars: BarTable, split: SeriesSplit, *, clock: str | None = None) -> None:
         self._bars, self._split = bars, split
-        self.clock = time_column(bars)
+        self.clock = clock or time_column(bars.columns)
         self._times = None if self.clock is None else self._sorted(times_of(bars, self.clock))
         self.increases = self._check_order()
 

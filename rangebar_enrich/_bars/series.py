@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -196,11 +196,11 @@ def _key_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return frame.with_columns(pl.col(text).cast(pl.String)).rows(named=True)
 
 
-def time_column(bars: BarTable | pl.DataFrame) -> str | None:
-    """Return the canonical name of the column that orders bars, or `None`."""
+def time_column(columns: Collection[str]) -> str | None:
+    """Return which of some canonical names is that of the column that orders bars, or `None`."""
     names = [*TIME_UNITS]
     preferred = [*names[:2], TIMESTAMP, *names[2:]]
-    return next((name for name in preferred if name in bars.columns), None)
+    return next((name for name in preferred if name in columns), None)
 
 
 def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:

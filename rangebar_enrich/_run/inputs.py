@@ -109,7 +109,7 @@ class Source:
     @property
     def clock(self) -> str | None:
         """The column that orders bars."""
-        return time_column(self.bars)
+        return time_column(self.bars.columns)
 
     def together(self, names: Collection[str]) -> pl.DataFrame:
         """Return columns of all series in one frame, one series after the other."""
@@ -235,11 +235,14 @@ def match_history(
     earlier = split_series(history)
     places = tuple(_past_of(key, earlier.keys) for key in split.keys)
     made = History(history, earlier, places, is_complete)
-    past = Timeline(history, earlier) if history.height else None
-    if past is None or timeline is None:
+    if not history.height:
         return made, [Watermark()] * len(places), True
-    if timeline.clock is not None:
-        _check_columns(bars, history, [timeline.clock])
+    clock = None if timeline is None else timeline.clock
+    if clock is not None:
+        _check_columns(bars, history, [clock])
+    past = Timeline(history, earlier, clock=clock)
+    if timeline is None:
+        return made, [Watermark()] * len(places), True
     names = [name for name in bars.columns if name in history.columns]
     marks = _marks(past, made, None)
     has_ties = timeline.joins_a_tie(marks)

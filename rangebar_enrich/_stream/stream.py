@@ -184,9 +184,9 @@ class Stream:
             BarColumnError: A column is missing or has another dtype than before.
             BarOrderError: A bar is earlier than one before it, or one of the last is repeated.
         """
-        timeline = Timeline(table, split)
         layout = self.layout or self._settings.planner.layout(table.dtypes)
         _check_layout(layout, table.dtypes)
+        timeline = Timeline(table, split, clock=time_column([name for name, _ in layout]))
         places = [self.places.get(key) or start or Place() for key in split.keys]
         views = [self.view(key, layout) for key in split.keys]
         reads = frozenset().union(*(view.reads for view in set(views)))
@@ -286,7 +286,7 @@ class _Carried:
     @property
     def clock(self) -> str | None:
         """The column that orders bars."""
-        return time_column(self._bars[0])
+        return time_column(self._bars[0].columns)
 
     def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
         """Return columns of each series; all where none is named."""

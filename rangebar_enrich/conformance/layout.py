@@ -76,7 +76,7 @@ def read_given(bars: Any) -> tuple[pl.DataFrame, BarContext]:
     which = int(split.lengths.argmax())
     key = split.keys[which]
     frame = frame.slice(int(split.starts[which]), int(split.lengths[which]))
-    time = time_column(table)
+    time = time_column(table.columns)
     if time is not None:
         frame = frame.filter(pl.col(time).diff().cast(pl.Int64).fill_null(1) > 0)
     # NOTE: a series has one value in each of these; they come back as constants.

@@ -139,3 +139,14 @@ def test_gaps_of_several_tables_add_up():
     both = Gaps().plus(one, 10).plus(one, 20).plus(Gaps(), 30)
 
     assert (both.count, both.first.row, both.by_series) == (2, 11, {SeriesKey(): 2})
+
+
+def test_the_clock_is_that_of_the_bars_beside():
+    """A history that has a better clock than the bars is compared by theirs."""
+    bars = PolarsBars(pl.DataFrame({"close_time_ms": [5, 6], "close_time": [6_000, 5_000]}))
+
+    timeline = Timeline(bars, split_series(bars), clock="close_time_ms")
+
+    assert [mark.time for mark in timeline.marks(NONE, None)] == [6]
+    with pytest.raises(BarOrderError, match=r"'close_time' are earlier"):
+        Timeline(bars, split_series(bars))

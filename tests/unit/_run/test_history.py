@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from corpus.tried import tried
 from hypothesis import given
@@ -224,3 +225,17 @@ def test_lazy_frames_take_no_history(bars, momentum):
         rbe.RangebarEnrichError, match=r"^History cannot be given with a LazyFrame\."
     ):
         rbe.enrich_bars(pl.DataFrame(bars).lazy(), providers=[momentum], history=bars)
+
+
+def test_history_with_a_clock_of_its_own_is_joined_by_that_of_the_bars(bars, momentum):
+    times = pc.divide(bars.column("close_time"), 1_000)
+    both = bars.append_column("close_time_ms", times)
+    new = both.slice(60).drop_columns("close_time")
+    enricher = rbe.Enricher([momentum])
+
+    result = enricher.run(new, history=both.slice(0, 60))
+
+    expected = _features(enricher.run(bars).table, enricher.columns)[60:]
+    _agree(_features(result.table, enricher.columns), expected)
+    with pytest.raises(BarOrderError, match=r"'close_time_ms' \d+ in its last row"):
+        enricher.run(new, history=both.slice(0, 80))

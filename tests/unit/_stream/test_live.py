@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from corpus.tried import tried
 from hypothesis import given
@@ -594,3 +595,16 @@ def test_short_history_in_any_pushes_gives_the_same_rows(data, make_bars, mixed)
     assert {one.status for one in expected.outcomes} <= {"ok", "short_history"}
     assert missing == expected.outcomes[0].short_rows == max(20 - given, 0)
     assert actual["score_a"][missing:].null_count() == whole["score_a"][missing:].null_count() == 0
+
+
+def test_a_better_clock_that_comes_later_is_not_compared_with_the_first(bars, momentum):
+    times = pc.divide(bars.column("close_time"), 1_000)
+    plain = bars.drop_columns(["open_time", "close_time"]).append_column("close_time_ms", times)
+    live = rbe.Enricher([momentum]).live(**KEY)
+    live.push(plain.slice(0, 30))
+
+    live.push(
+        plain.slice(30, 5).append_column("close_time", bars.column("close_time").slice(30, 5))
+    )
+    with pytest.raises(BarOrderError, match=r"'close_time_ms' \d+ after \d+"):
+        live.push(plain.slice(10, 1))
