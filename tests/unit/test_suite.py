@@ -43,12 +43,40 @@ def test_examples_do_not_depend_on_loaded_modules(tmp_path, monkeypatch):
     assert _examples() == before
 
 
-def _gate():
-    path = ROOT / "tests" / "coverage_gate.py"
-    spec = importlib.util.spec_from_file_location("coverage_gate", path)
+def _script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+BROKEN = """
+from hypothesis import given, strategies as st
+
+@given(st.integers())
+def test_numbers_are_small(number):
+    assert number < 1000
+"""
+
+
+@pytest.mark.slow
+def test_fuzz_shows_the_seed_and_the_shrunk_input_of_a_find(tmp_path, monkeypatch, capsys):
+    fuzz = _script("fuzz")
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    (folder / "test_broken.py").write_text(BROKEN)
+    monkeypatch.setattr(fuzz, "TESTS", folder)
+
+    assert fuzz.main(5, 77) == 1
+
+    told = capsys.readouterr().out
+    assert "seed 77; again with: python -m pytest" in told
+    assert "number=1000" in told
+
+
+def test_fuzz_that_has_no_time_finds_nothing():
+    assert _script("fuzz").main(0, 1) == 0
 
 
 def _report(percent, **missing):
@@ -59,7 +87,7 @@ def _report(percent, **missing):
 
 
 def test_coverage_gate_says_where_it_is_short():
-    short = _gate().shortfalls(_report(91.0, _plan=[3, 4, 5, 9], cli=[1]))
+    short = _script("coverage_gate").shortfalls(_report(91.0, _plan=[3, 4, 5, 9], cli=[1]))
 
     assert short[0] == "rangebar_enrich/_plan/a.py: lines 3-5, 9 are never run"
     assert short[1].startswith("91.0 % of all lines are run")
@@ -67,7 +95,7 @@ def test_coverage_gate_says_where_it_is_short():
 
 
 def test_coverage_gate_is_content_with_what_is_promised():
-    assert _gate().shortfalls(_report(92.5, _run=[], cli=[1])) == []
+    assert _script("coverage_gate").shortfalls(_report(92.5, _run=[], cli=[1])) == []
 
 
 def test_properties_are_tried_less_often_in_the_house_profile():
