@@ -135,17 +135,17 @@ def split_series(
     """
     threshold = checked_threshold(threshold_decimal_bps)
     present = [name for name in SERIES_COLUMNS if name in bars.columns]
-    metadata = bars.metadata
+    metadata, height = bars.metadata, bars.height
     fallback = SeriesKey(
         _from_metadata(metadata, SYMBOL),
         checked_threshold(_from_metadata(metadata, THRESHOLD), what=f"metadata {THRESHOLD}"),
     )
-    if not present or bars.height == 0:
+    if not present or not height:
         key = SeriesKey(
             symbol if symbol is not None else fallback.symbol,
             threshold if threshold is not None else fallback.threshold_decimal_bps,
         )
-        return SeriesSplit((key,), np.array([0, bars.height], dtype=np.int64))
+        return SeriesSplit((key,), np.array([0, height], dtype=np.int64))
     fill = {
         SYMBOL: symbol if symbol is not None else fallback.symbol,
         THRESHOLD: threshold if threshold is not None else fallback.threshold_decimal_bps,

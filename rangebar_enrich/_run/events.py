@@ -152,8 +152,7 @@ class Reporter:
     ) -> None:
         """Tell the hooks of every failure, then that the run is complete."""
         trace_id = new_trace_id()
-        symbol = distinct([key.symbol for key in keys])
-        threshold = distinct([key.threshold_decimal_bps for key in keys])
+        symbol, threshold, _ = keys[0] if len(keys) == 1 else map(distinct, zip(*keys, strict=True))
         for run in runs:
             for name, error in {**run.short, **run.failures}.items():
                 _emit_failure(run.key, name, self._versions.get(name), error, trace_id)

@@ -63,12 +63,18 @@ class Execution:
         """Return the run of all providers over all series; of none where there are no bars."""
         if not source.split.starts[-1]:
             return cls(source, [], settings)
-        planner, is_complete = settings.planner, source.is_complete
-        layout = planner.layout(source.bars.dtypes)
-        lengths = source.split.lengths.tolist()
+        planner, history = settings.planner, source.history
+        layout, is_complete = planner.layout(source.bars.dtypes), True
+        lengths = np.diff(source.split.starts).tolist()
+        before = [0] * len(lengths)
+        if history is not None:
+            before, is_complete = history.rows, history.is_complete
+        plans = [planner.plan(layout, *key[:2]) for key in source.split.keys]
         runs = [
-            SeriesRun(key, planner.plan(layout, *key[:2]), height, before, before, is_complete)
-            for key, height, before in zip(source.split.keys, lengths, source.before, strict=True)
+            SeriesRun(key, plan, height, rows, rows, is_complete)
+            for key, plan, height, rows in zip(
+                source.split.keys, plans, lengths, before, strict=True
+            )
         ]
         return cls(source, runs, settings)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -97,16 +96,6 @@ class Source:
     gaps: Gaps = field(default_factory=Gaps)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every series starts with the first bar that is given of it."""
-        return self.history is None or self.history.is_complete
-
-    @cached_property
-    def before(self) -> list[int]:
-        """Rows of history of each series."""
-        return [0] * len(self.split.keys) if self.history is None else self.history.rows
-
-    @property
     def clock(self) -> str | None:
         """The column that orders bars."""
         return time_column(self.bars.columns)
@@ -196,7 +185,7 @@ def read_source(
         HistoryError: Two series of the history stand for one of the bars.
     """
     hidden = frozenset(own & bars.columns.keys())
-    timeline = Timeline(bars, split) if bars.height else None
+    timeline = Timeline(bars, split) if split.starts[-1] else None
     earlier, marks, increases = None, [Watermark()] * len(split.keys), True
     if history is not None:
         earlier, marks, increases = match_history(

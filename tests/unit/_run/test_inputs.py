@@ -40,7 +40,7 @@ def test_history_goes_before_its_series(two):
 
     frames = source.frames(["close"])
 
-    assert source.before == [20, 12]
+    assert source.history.rows == [20, 12]
     assert frames[0]["close"].to_list() == b.column("close").to_pylist()
     assert frames[1]["close"].to_list() == a.column("close").to_pylist()
 
@@ -49,7 +49,7 @@ def test_series_without_history_stay_as_they_are(two):
     _, a, b = two
     source = _source(pa.concat_tables([a.slice(12), b]), a.slice(0, 12))
 
-    assert source.before == [12, 0]
+    assert source.history.rows == [12, 0]
     assert [frame.height for frame in source.frames(["close"])] == [20, 30]
 
 
@@ -57,7 +57,7 @@ def test_a_key_that_only_one_side_knows_is_no_other_series(make_bars):
     bars = make_bars(20)
     history = bars.slice(0, 10).append_column("symbol", pa.array(["A"] * 10))
 
-    assert _source(bars.slice(10), history).before == [10]
+    assert _source(bars.slice(10), history).history.rows == [10]
 
 
 def test_times_of_a_seam_count_for_what_increases(make_bars):
