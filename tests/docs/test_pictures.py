@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -13,7 +13,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def _panels(picture):
     """Return what a picture shows: the names in it, and how many lines it has."""
-    root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))  # noqa: S314 - our own
+    root = ET.fromstring(picture.read_text(encoding="utf-8"))  # noqa: S314 - our own
     texts = [one.text for one in root.iter(f"{SVG}text") if one.get("fill") != "#888"]
     return texts, len(list(root.iter(f"{SVG}polyline")))
 
