@@ -28,6 +28,7 @@ from rangebar_enrich._provider.discovery import Discovery, discover
 from rangebar_enrich._run.events import (
     OnGap,
     Reporter,
+    check_on_gap,
     log_gaps,
     refuse_gaps,
     warn_of,
@@ -225,6 +226,7 @@ class Enricher:
             ProviderError: `on_error="raise"` and a provider failed.
         """
         check_process()
+        check_on_gap(on_gap)
         table = read_bars(bars)
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
         source = read_source(

@@ -58,8 +58,8 @@ def _left_out(rejection: Rejection) -> ProviderOutcome:
 OnGap = Literal["warn", "raise", "ignore"]
 
 
-def checked_on_gap(on_gap: OnGap) -> OnGap:
-    """Return what to do about gaps, if it is one of the three.
+def check_on_gap(on_gap: OnGap) -> None:
+    """Refuse what is none of the three things to do about gaps.
 
     Raises:
         ValueError: It is not.
@@ -67,7 +67,6 @@ def checked_on_gap(on_gap: OnGap) -> OnGap:
     if on_gap not in {"warn", "raise", "ignore"}:
         msg = f"'on_gap' is {on_gap!r}; expected 'warn', 'raise' or 'ignore'."
         raise ValueError(msg)
-    return on_gap
 
 
 def refuse_gaps(gaps: Gaps, on_gap: OnGap) -> None:

@@ -26,7 +26,7 @@ from rangebar_enrich._recursion import Continuation, State
 from rangebar_enrich._run.events import (
     OnGap,
     Reporter,
-    checked_on_gap,
+    check_on_gap,
     log_gaps,
     refuse_gaps,
 )
@@ -113,7 +113,8 @@ class Stream:
         self, settings: Settings, refusal: Callable[[Break], str], *, on_gap: OnGap, noun: str
     ) -> None:
         self._settings, self._refusal = settings, refusal
-        self._on_gap, self._noun = checked_on_gap(on_gap), noun
+        check_on_gap(on_gap)
+        self._on_gap, self._noun = on_gap, noun
         self._reporter = Reporter(settings)
         self._told: dict[str, str | None] = {}
         self._views: dict[int, View] = {}

@@ -84,7 +84,7 @@ def _check(way, *, calls, modules, moves, collects):
 def test_way_of_a_run(enricher, bars):
     way = _traced(lambda: enricher.run(bars, **KEY).table)
 
-    _check(way, calls=97, modules=15, moves=38, collects=1)
+    _check(way, calls=98, modules=15, moves=38, collects=1)
 
 
 def test_way_of_a_push(enricher, bars):
