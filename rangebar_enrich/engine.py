@@ -19,10 +19,8 @@ from typing import Any, Literal
 import polars as pl
 
 from rangebar_enrich._bars.batches import read_batches
-from rangebar_enrich._bars.columns import BUILDER_COLUMNS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.series import SeriesKey, checked_threshold, split_series
-from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich._provider.discovery import Discovery, discover
 from rangebar_enrich._run.events import (
@@ -43,7 +41,7 @@ from rangebar_enrich._run.settings import Engine, OnError, Settings, settings_of
 from rangebar_enrich._stream.batches import BatchWalk
 from rangebar_enrich._stream.explanation import explain_plan, fixed_by
 from rangebar_enrich._stream.live import LiveEnricher
-from rangebar_enrich._stream.view import View
+from rangebar_enrich._stream.view import unseen
 from rangebar_enrich.errors import UnsupportedBarsError, message
 
 logger = logging.getLogger(__name__)
@@ -121,8 +119,8 @@ class Enricher:
         Raises:
             BarsError: The bars break a rule.
         """
-        key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
-        return explain_plan(self._view(key, layout), key, self._settings)
+        view, key = unseen(self._planner, bars, symbol, threshold_decimal_bps)
+        return explain_plan(view, key, self._settings)
 
     def not_continued(
         self,
@@ -141,23 +139,7 @@ class Enricher:
             symbol: As for `run`.
             threshold_decimal_bps: As for `run`.
         """
-        key, layout = self._unseen(bars, symbol, threshold_decimal_bps)
-        return self._view(key, layout).reasons
-
-    def _view(self, key: SeriesKey, layout: Layout) -> View:
-        plan = self._planner.plan(layout, key.symbol, key.threshold_decimal_bps)
-        return View.of(plan, layout)
-
-    def _unseen(
-        self, bars: Any, symbol: str | None, threshold: int | None
-    ) -> tuple[SeriesKey, Layout]:
-        """Return the first series of `bars` and what providers may read of it."""
-        if bars is None:
-            key = SeriesKey(symbol, checked_threshold(threshold))
-            return key, self._planner.layout(BUILDER_COLUMNS)
-        table = read_bars(bars)
-        split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
-        return split.keys[0], self._planner.layout(table.dtypes)
+        return unseen(self._planner, bars, symbol, threshold_decimal_bps)[0].reasons
 
     @property
     def is_empty(self) -> bool:

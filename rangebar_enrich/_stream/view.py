@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
+from rangebar_enrich._bars.columns import BUILDER_COLUMNS
+from rangebar_enrich._bars.containers import read_bars
+from rangebar_enrich._bars.series import SeriesKey, checked_threshold, split_series
 from rangebar_enrich._plan.inline import standalone
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
-from rangebar_enrich._plan.planner import Layout
+from rangebar_enrich._plan.planner import Layout, Planner
 from rangebar_enrich._recursion import Continuation, hold
 from rangebar_enrich.errors import NotHeldError, ProviderError, ShortHistoryError
 
@@ -76,6 +80,31 @@ class View:
             passed={column: rows for column, rows in made.items() if column in read},
             reads=frozenset(carried).union(inputs),
         )
+
+
+def unseen(
+    planner: Planner, bars: Any, symbol: str | None, threshold: int | None
+) -> tuple[View, SeriesKey]:
+    """Look at the plan for bars without running it.
+
+    Args:
+        planner: The providers.
+        bars: Bars in any eager kind, of which the first series counts; `None`: the columns that
+            the Rust builder emits.
+        symbol: Symbol of all bars, or `None`.
+        threshold: Threshold of all bars in decimal basis points, or `None`.
+
+    Raises:
+        BarsError: The bars break a rule.
+    """
+    if bars is None:
+        key = SeriesKey(symbol, checked_threshold(threshold))
+        layout = planner.layout(BUILDER_COLUMNS)
+    else:
+        table = read_bars(bars)
+        split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold)
+        key, layout = split.keys[0], planner.layout(table.dtypes)
+    return View.of(planner.plan(layout, *key[:2]), layout), key
 
 
 def _recursive(plan: Plan, layout: Layout) -> tuple[dict[str, Continuation], dict[str, str]]:
