@@ -21,6 +21,7 @@ from rangebar_enrich.conformance.subject import Subject
 _CUTS = 12
 _CUTS_OF_PYTHON = 8
 _CUTS_OF_LEGACY = 3
+_CUTS_OF_PROVEN = 4
 _ALONE = 6
 _LONG = 500
 _WEEK_CONTEXT, _WEEK_AFTER = 64, 8
@@ -96,8 +97,7 @@ def _search_week(subject: Subject, found: Findings) -> None:
 
     What is proven by its operators alone has no need of it.
     """
-    proven = {name for name, reach in subject.reaches.items() if reach.is_causal}
-    rest = [name for name in subject.columns if name not in proven | found.leaks.keys()]
+    rest = [name for name in subject.columns if name not in subject.proven | found.leaks.keys()]
     if not rest:
         return
     week, context = subject.tables.week.bars, max(subject.span, _WEEK_CONTEXT)
@@ -190,6 +190,7 @@ def _wanted(subject: Subject, rows: int) -> int:
     """Return how many cuts of a series are tried."""
     wanted = _CUTS_OF_PYTHON if subject.runs_python else _CUTS
     wanted = wanted if subject.is_native else _CUTS_OF_LEGACY
+    wanted = _CUTS_OF_PROVEN if subject.is_proven else wanted
     return wanted // 3 if rows > _LONG else wanted
 
 

@@ -41,7 +41,7 @@ from rangebar_enrich.reach import Reach, reaches_of
 
 _PROBED_ROWS = 64
 _TRIED_ROWS = 8
-_OF_ALL_COLUMNS = ("full", "reaches", "reads", "runs_python", "span", "_formula")
+_OF_ALL_COLUMNS = ("full", "reaches", "reads", "proven", "runs_python", "span", "_formula")
 _LARGEST_COUNT = 20_000
 _LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 6_000)}
 
@@ -170,6 +170,16 @@ class Subject:
     def reaches(self) -> Mapping[str, Reach]:
         """What the expressions prove of their reach; nothing for a legacy provider."""
         return reaches_of(self._exprs, schema=self.context.columns)
+
+    @cached_property
+    def proven(self) -> frozenset[str]:
+        """Columns whose operators prove that nothing is read ahead."""
+        return frozenset(name for name, reach in self.reaches.items() if reach.is_causal)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether all of its columns are."""
+        return self.proven.issuperset(self.columns)
 
     @cached_property
     def span(self) -> int:
