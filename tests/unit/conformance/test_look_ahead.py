@@ -49,9 +49,15 @@ class OlderWay:
         return bars
 
 
+def slow_but(few, params):
+    """Run every so-many-th in `make test`, all of them in `make test-all`."""
+    marks = [() if place % few == 0 else pytest.mark.slow for place in range(len(params))]
+    return [pytest.param(one, marks=mark) for one, mark in zip(params, marks, strict=True)]
+
+
 def tens(exprs):
     names = [name for name in exprs if name not in SEVERAL_OUTPUTS]
-    return [names[start : start + 10] for start in range(0, len(names), 10)]
+    return slow_but(3, [names[start : start + 10] for start in range(0, len(names), 10)])
 
 
 def leaks(provider, context=CONTEXT, seed=0):
@@ -125,7 +131,7 @@ def _smoothed(series):
     [_normalised, _gradient, _bucketed, _far, _tiny, _rarely, _long_window, _smoothed],
     ids=lambda function: function.__name__,
 )
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", slow_but(3, range(3)))
 def test_python_functions_that_peek_are_found(function, seed):
     assert leaks(Several([batches(function)]), seed=seed).leaks
 
@@ -156,7 +162,7 @@ def _trailing(series):
 
 
 @pytest.mark.parametrize("function", [_fft, _loop, _trailing], ids=lambda one: one.__name__)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", slow_but(3, range(3)))
 def test_python_functions_that_look_back_are_not_flagged(function, seed):
     found = leaks(Several([batches(function)]), seed=seed)
 
@@ -194,7 +200,7 @@ def _resampled(bars):
 
 @pytest.mark.parametrize(
     "compute",
-    [_zscore, _next, _centred, _filled, _daily, _ranked, _resampled],
+    slow_but(3, [_zscore, _next, _centred, _filled, _daily, _ranked, _resampled]),
     ids=lambda compute: compute.__name__,
 )
 def test_legacy_providers_that_peek_are_found(compute):

@@ -78,9 +78,9 @@ def test_leak_in_one_state_is_found_some_bars_ahead(ahead):
 @pytest.mark.parametrize(
     "state",
     [
-        lambda bars: bars["close"] > 20_000,
-        lambda bars: bars["volume"] > 5_000,
-        lambda bars: np.arange(len(bars)) > 5_000,
+        pytest.param(lambda bars: bars["close"] > 20_000, marks=pytest.mark.slow),
+        pytest.param(lambda bars: bars["volume"] > 5_000, marks=pytest.mark.slow),
+        pytest.param(lambda bars: np.arange(len(bars)) > 5_000, marks=pytest.mark.slow),
         _monday,
     ],
     ids=["price", "volume", "row", "monday"],

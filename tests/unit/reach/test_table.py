@@ -14,12 +14,14 @@ from corpus.operators import (
     builders,
     native,
 )
+from hypothesis import settings
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich.reach import reach_of
 from rangebar_enrich.reach.table import LEAVES, ROLLING_BY, SCOPES, TABLE, is_known
 
 TABLES = brute.tables()
+TRIED = TABLES[1:3] if settings.get_current_profile_name() == "house" else TABLES  # holes, ties
 SCHEMA = dict(TABLES[0].schema)
 
 
@@ -53,9 +55,9 @@ def test_classes_agree_with_brute_force(name):
     expr = build(builders()[name])
     reach = reach_of(expr, schema=SCHEMA)
     if reach.is_causal:
-        assert not brute.leaks(expr, TABLES)
+        assert not brute.leaks(expr, TRIED)
     if reach.past < TABLES[0].height and not reach.opaque:
-        assert not brute.needs_more_past(expr, int(reach.past), TABLES)
+        assert not brute.needs_more_past(expr, int(reach.past), TRIED)
 
 
 @pytest.mark.parametrize(
