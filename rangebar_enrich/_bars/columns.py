@@ -176,5 +176,11 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 
 
 def bar_dtype(name: str, dtype: pl.DataType) -> pl.DataType:
-    """Return the dtype that expressions see: float64 for price and volume, else what is there."""
+    """Return the dtype that expressions see.
+
+    Float64 for price and volume, and for a column without any value where a number is known to
+    belong; else what is there.
+    """
+    if dtype == pl.Null and name in BAR_DTYPES and BAR_DTYPES[name].is_numeric():
+        return pl.Float64()
     return pl.Float64() if name in OHLCV and dtype.is_numeric() else dtype

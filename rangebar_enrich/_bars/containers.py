@@ -7,112 +7,41 @@ caller's own columns keep their buffers, types and metadata.
 
 from __future__ import annotations
 
-import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich._bars.columns import OHLCV, TIMESTAMP, bar_dtype, spellings
+from rangebar_enrich._bars.arrow_types import as_plain, plain_type
 from rangebar_enrich._bars.feature import FeatureColumn
-from rangebar_enrich.errors import BarColumnError, UnsupportedBarsError, message
+from rangebar_enrich._bars.pandas_columns import PandasColumns
+from rangebar_enrich._bars.table import UNREADABLE, BarTable, seen_columns, seen_dtypes
+from rangebar_enrich.errors import UnsupportedBarsError, message
 
-if TYPE_CHECKING:
-    import pandas as pd
+logger = logging.getLogger(__name__)
 
-_UNREADABLE = (Exception, pl.exceptions.PanicException)
-"""What Polars and pyarrow raise for a column of a type that they do not have."""
-
-
-class BarTable(ABC):
-    """The caller's bars, behind canonical names."""
-
-    columns: Mapping[str, str]
-    """Canonical column name to the caller's."""
-
-    @property
-    @abstractmethod
-    def height(self) -> int:
-        """Number of bars."""
-
-    @property
-    @abstractmethod
-    def dtypes(self) -> Mapping[str, pl.DataType]:
-        """Canonical column name to the dtype that expressions see; hashable through its items."""
-
-    @property
-    @abstractmethod
-    def metadata(self) -> Mapping[bytes, bytes]:
-        """Schema metadata, empty where the container has none."""
-
-    @abstractmethod
-    def _raw(self, names: Sequence[str]) -> pl.DataFrame:
-        """Return the caller's columns, under the caller's names."""
-
-    @abstractmethod
-    def with_features(self, features: Sequence[FeatureColumn]) -> Any:
-        """Return the caller's container with `features` appended, older columns of them replaced."""
-
-    @abstractmethod
-    def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
-        """Return bars and features as an Arrow table."""
-
-    def to_polars(self, names: Collection[str]) -> pl.DataFrame:
-        """Return columns under canonical names, price and volume as float64."""
-        wanted = [name for name in self.columns if name in names]
-        frame = self._raw([self.columns[name] for name in wanted])
-        frame.columns = wanted
-        wrong = [
-            name for name in wanted if name in OHLCV and frame.schema[name] != self.dtypes[name]
-        ]
-        return frame.with_columns(pl.col(wrong).cast(pl.Float64)) if wrong else frame
-
-
-def _check_price_columns(dtypes: Mapping[str, pl.DataType]) -> None:
-    wrong = [
-        f"'{name}': got {dtypes[name]}, expected float64"
-        for name in OHLCV
-        if name in dtypes and not dtypes[name].is_numeric() and dtypes[name] != pl.Null
-    ]
-    if wrong:
-        msg = message(
-            f"{len(wrong)} bar column(s) are not numbers:",
-            wrong,
-            "cast them to float64 before enrichment.",
-        )
-        raise BarColumnError(msg)
-
-
-def _check_unique(names: Sequence[str]) -> None:
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        msg = message(
-            f"{len(doubled)} column name(s) occur more than once:",
-            [repr(name) for name in doubled],
-            "rename or drop one of each before enrichment.",
-        )
-        raise BarColumnError(msg)
+_Layout = tuple[dict[str, str], dict[str, str], dict[str, pl.DataType], frozenset[str]]
 
 
 @lru_cache(maxsize=256)
-def _arrow_layout(schema: pa.Schema) -> tuple[dict[str, str], dict[str, pl.DataType]]:
-    """Return spellings and dtypes of an Arrow schema; both depend on nothing else."""
-    _check_unique(schema.names)
-    raw = _readable(schema)
-    columns = spellings(raw)
-    dtypes = {name: raw[own] for name, own in columns.items()}
-    _check_price_columns(dtypes)
-    return columns, {name: bar_dtype(name, dtype) for name, dtype in dtypes.items()}
+def _arrow_layout(schema: pa.Schema) -> _Layout:
+    """Return names, unseen columns, dtypes, and what is to be decoded; no value has a say in it."""
+    plain = {field.name: plain_type(field.type) for field in schema}
+    raw = _readable(pa.schema([item for item in plain.items() if item[1] is not None]))
+    unseen = {field.name: str(field.type) for field in schema if field.name not in raw}
+    columns = seen_columns(schema.names, unseen)
+    coded = frozenset(field.name for field in schema if plain[field.name] != field.type)
+    return columns, unseen, seen_dtypes(columns, raw), coded
 
 
 def _readable(schema: pa.Schema) -> Mapping[str, pl.DataType]:
     """Return the columns that Polars can hold; others stay with the caller, unseen."""
     try:
         return pl.Schema(schema)
-    except _UNREADABLE:
+    except UNREADABLE:
         if len(schema) == 1:
             return {}
     parts = [_readable(pa.schema([field])) for field in schema]
@@ -131,7 +60,8 @@ class ArrowBars(BarTable):
     def __init__(self, table: pa.Table) -> None:
         self.table = table
         # NOTE: metadata has no say in it, and with it a schema of pyarrow 18 cannot be hashed.
-        self.columns, self._dtypes = _arrow_layout(table.schema.remove_metadata())
+        layout = _arrow_layout(table.schema.remove_metadata())
+        self.columns, self.unseen, self._dtypes, self._coded = layout
 
     @property
     def height(self) -> int:
@@ -149,7 +79,11 @@ class ArrowBars(BarTable):
         return self.table.schema.metadata or {}
 
     def _raw(self, names: Sequence[str]) -> pl.DataFrame:
-        return _frame_of(self.table.select(list(names)))
+        table = self.table.select(list(names))
+        for name in self._coded.intersection(names) if self._coded else ():
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, name, as_plain(table.column(place)))
+        return _frame_of(table)
 
     def with_features(self, features: Sequence[FeatureColumn]) -> pa.Table:
         """Return a table of the caller's very columns and, at the end, `features`."""
@@ -173,7 +107,10 @@ class PolarsBars(BarTable):
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame = frame
-        self.columns = spellings(frame.columns)
+        self.unseen = {}
+        # NOTE: Python objects may be anything; legacy providers are shown them all the same.
+        objects = {name: str(dtype) for name, dtype in frame.schema.items() if dtype == pl.Object}
+        self.columns = seen_columns(frame.columns, objects) | {name: name for name in objects}
 
     @property
     def height(self) -> int:
@@ -183,10 +120,7 @@ class PolarsBars(BarTable):
     @cached_property
     def dtypes(self) -> Mapping[str, pl.DataType]:
         """Canonical column name to dtype."""
-        schema = self.frame.schema
-        raw = {name: schema[own] for name, own in self.columns.items()}
-        _check_price_columns(raw)
-        return {name: bar_dtype(name, dtype) for name, dtype in raw.items()}
+        return seen_dtypes(self.columns, self.frame.schema)
 
     @property
     def metadata(self) -> Mapping[bytes, bytes]:
@@ -204,29 +138,29 @@ class PolarsBars(BarTable):
         return (self.frame.drop(old) if old else self.frame).hstack(made)
 
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
-        """Return bars and features as an Arrow table."""
-        return ArrowBars(self.frame.to_arrow()).with_features(features)
+        """Return bars and features as an Arrow table, without what Arrow has no type for."""
+        homeless = [
+            name
+            for name, dtype in self.frame.schema.items()
+            if dtype in {pl.Object, pl.Int128, pl.UInt128}
+        ]
+        _tell_left_out(homeless)
+        frame = self.frame.drop(homeless) if homeless else self.frame
+        return ArrowBars(frame.to_arrow()).with_features(features)
 
 
 class PandasBars(BarTable):
-    """Bars in a `pd.DataFrame`; a DatetimeIndex stands for the column `timestamp`.
+    """Bars in a `pd.DataFrame`; index levels with known names are columns.
 
-    A column of objects that have no common type stays with the caller, unseen.
+    A DatetimeIndex stands for the column `timestamp`, whatever its name. A column of objects that
+    have no common type stays with the caller, unseen.
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        import pandas as pd
-
+    def __init__(self, frame: Any) -> None:
         self.frame = frame
-        _check_unique([str(name) for name in frame.columns])
-        self._objects = _readable_objects(frame)
-        names = [
-            name
-            for name, dtype in frame.dtypes.items()
-            if isinstance(name, str) and (dtype.kind != "O" or name in self._objects)
-        ]
-        self._time_is_index = isinstance(frame.index, pd.DatetimeIndex) and TIMESTAMP not in names
-        self.columns = spellings([*names, TIMESTAMP] if self._time_is_index else names)
+        self._source = PandasColumns(frame)
+        self.unseen = self._source.unseen
+        self.columns = seen_columns(self._source.names, self.unseen)
 
     @property
     def height(self) -> int:
@@ -236,62 +170,37 @@ class PandasBars(BarTable):
     @cached_property
     def dtypes(self) -> Mapping[str, pl.DataType]:
         """Canonical column name to dtype."""
-        schema = self._raw(list(self.columns.values()), rows=0).schema
-        raw = {name: schema[own] for name, own in self.columns.items()}
-        _check_price_columns(raw)
-        return {name: bar_dtype(name, dtype) for name, dtype in raw.items()}
+        return seen_dtypes(self.columns, self._source.dtypes)
 
     @property
     def metadata(self) -> Mapping[bytes, bytes]:
         """Nothing: a DataFrame carries no Arrow metadata."""
         return {}
 
-    def _raw(self, names: Sequence[str], rows: int | None = None) -> pl.DataFrame:
-        source = self.frame if rows is None else self.frame.iloc[:rows]
-        made: list[pl.Series] = []
-        for name in names:
-            if name == TIMESTAMP and self._time_is_index:
-                made.append(pl.Series(name, source.index))
-            elif name in self._objects:
-                made.append(self._objects[name][: len(source)])
-            else:
-                made.append(pl.from_pandas(source[name]).alias(name))
-        return pl.DataFrame(made)
+    def _raw(self, names: Sequence[str]) -> pl.DataFrame:
+        return pl.DataFrame([self._source.series(name) for name in names])
 
-    def with_features(self, features: Sequence[FeatureColumn]) -> pd.DataFrame:
+    def with_features(self, features: Sequence[FeatureColumn]) -> Any:
         """Add or overwrite `features` in the caller's own DataFrame, and return it.
 
         One without rows comes back untouched, as the older loader does.
         """
-        if not self.height:
-            return self.frame
-        with warnings.catch_warnings():
-            # NOTE: pandas advises a new frame from 100 added columns on; callers want this one.
-            warnings.filterwarnings("ignore", message="DataFrame is highly fragmented")
-            for feature in features:
-                # NOTE: null becomes NaN here, which is what users of the older loader test for.
-                self.frame[feature.name] = feature.array.to_numpy()
-        return self.frame
+        return self._source.with_columns({one.name: one.array for one in features})
 
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
-        """Return bars and features as an Arrow table; an index that is time becomes a column."""
-        frame = self.frame
-        if self._time_is_index:
-            frame = frame.rename_axis(index=TIMESTAMP).reset_index()
-        table = pa.Table.from_pandas(frame, preserve_index=False)
+        """Return bars and features as an Arrow table, without what Arrow has no type for.
+
+        Index levels that are read become columns.
+        """
+        table, homeless = self._source.to_arrow()
+        _tell_left_out(homeless)
         return ArrowBars(table).with_features(features)
 
 
-def _readable_objects(frame: pd.DataFrame) -> dict[str, pl.Series]:
-    """Return the columns of Python objects that have a type: only their values tell it."""
-    made = {}
-    for name, dtype in frame.dtypes.items():
-        if dtype.kind == "O" and isinstance(name, str):
-            try:
-                made[name] = pl.from_pandas(frame[name]).alias(name)
-            except _UNREADABLE:
-                continue
-    return made
+def _tell_left_out(names: Sequence[str]) -> None:
+    if names:
+        told = ", ".join(repr(name) for name in names)
+        logger.warning("column(s) %s left out: Arrow has no type for them", told)
 
 
 def _as_pandas(bars: Any) -> BarTable | None:
@@ -327,7 +236,8 @@ def read_bars(bars: Any) -> BarTable:
 
     Raises:
         UnsupportedBarsError: It is none of these.
-        BarColumnError: A column name occurs twice, or a price column is not a number.
+        BarColumnError: A column name occurs twice, a price column is not a number, or a column
+            that says when or of what a bar is cannot be read.
     """
     if isinstance(bars, pl.DataFrame):
         return PolarsBars(bars)

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import polars as pl
 import xxhash
 
-from rangebar_enrich._bars.containers import BarTable
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, time_column, times_of
+from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich.errors import BarOrderError, message
 
 Ints = npt.NDArray[np.int64]
@@ -263,8 +263,9 @@ class Timeline:
         for begins, ends, step in _INTERVALS:
             if begins in self._bars.columns and ends in self._bars.columns:
                 pair = self._bars.to_polars((begins, ends))
-                if all(one.dtype.is_integer() and not one.null_count() for one in pair):
-                    whole = pair.cast(pl.Int64)
+                # NOTE: what is beyond an int64, such as a stand-in of 2^64 - 1, is no id.
+                whole = pair.cast(pl.Int64, strict=False)
+                if all(one.dtype.is_integer() for one in pair) and not _has_null(whole):
                     began, ended = (self._sorted(whole[one].to_numpy()) for one in (begins, ends))
                     return begins, ends, step, began, ended
         return None
@@ -297,6 +298,10 @@ class Timeline:
         first = Gap(key, split.row_of(at), column, int(began[at]), int(before[at]))
         by_series = {key: count for key, count in zip(split.keys, numbers, strict=True) if count}
         return Gaps(len(found), first, by_series)
+
+
+def _has_null(frame: pl.DataFrame) -> bool:
+    return any(one.null_count() for one in frame.iter_columns())
 
 
 def _raise_disorder(name: str, times: Ints, rows: Ints, split: SeriesSplit) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 import polars as pl
 import pyarrow as pa
 
-from rangebar_enrich._bars.arrow import textual
+from rangebar_enrich._bars.arrow_types import textual
 from rangebar_enrich._bars.columns import BAR_DTYPES, OHLCV
 from rangebar_enrich.errors import UnsupportedBarsError, message
 

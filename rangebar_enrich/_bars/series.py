@@ -19,7 +19,7 @@ from rangebar_enrich._bars.columns import (
     TIME_UNITS,
     TIMESTAMP,
 )
-from rangebar_enrich._bars.containers import BarTable
+from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich.errors import BarColumnError, SeriesConflictError, message
 
 _ROW = "__enrich_row"
@@ -219,15 +219,17 @@ def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:
             hint="cast it, or rename or drop it if it is not the time of the bars.",
         )
         raise BarColumnError(msg)
-    nulls = series.null_count()
+    times = series.cast(pl.Int64, strict=False)
+    nulls = times.null_count()
     if nulls:
-        first = series.is_null().arg_max()
+        first = times.is_null().arg_max()
+        what = "null(s)" if series.null_count() else "value(s) beyond int64"
         msg = message(
-            f"Time column '{name}' has {nulls} null(s), the first in row {first}.",
+            f"Time column '{name}' has {nulls} {what}, the first in row {first}.",
             hint="give every bar its time, or drop those rows.",
         )
         raise BarColumnError(msg)
-    return series.cast(pl.Int64).to_numpy()
+    return times.to_numpy()
 
 
 def distinct(values: Sequence[Any]) -> Any:

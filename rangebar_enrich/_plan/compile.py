@@ -184,7 +184,8 @@ def column_faults(
                 reason = "a provider cannot read its own columns; repeat the expression"
             else:
                 close = difflib.get_close_matches(name, known, n=1)
-                reason = f"did you mean '{close[0]}'?" if close else "it is not in the bars"
+                absent = "it is not in the bars, or cannot be read"
+                reason = f"did you mean '{close[0]}'?" if close else absent
             text = f"'{column}': reads unknown column '{name}' ({reason})"
             faults.append(Fault("columns", text, column))
     return faults

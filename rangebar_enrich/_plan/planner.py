@@ -43,8 +43,15 @@ class Planner:
 
     def layout(self, dtypes: Mapping[str, pl.DataType]) -> Layout:
         """Return the columns that providers may read: all but those that they make."""
-        # NOTE: a list first: a generator is entered once for each column.
-        return tuple([(name, dtype) for name, dtype in dtypes.items() if name not in self.own])
+        # NOTE: a list first: a generator is entered once for each column. Python objects can be
+        # carried nowhere; legacy providers see them in a run.
+        return tuple(
+            [
+                (name, dtype)
+                for name, dtype in dtypes.items()
+                if name not in self.own and dtype != pl.Object
+            ]
+        )
 
     def plan(self, layout: Layout, symbol: str | None, threshold: int | None) -> Plan:
         """Return the plan for a layout and a context."""

@@ -10,10 +10,12 @@ from typing import Any, Protocol
 import polars as pl
 
 from rangebar_enrich._bars.columns import MICROSECONDS, TIME_UNITS
-from rangebar_enrich._bars.containers import BarTable, read_bars
+from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.continuity import Break, Gaps, Ints, Timeline, Watermark
+from rangebar_enrich._bars.fit import fitted
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series, time_column
-from rangebar_enrich.errors import BarColumnError, BarOrderError, HistoryError, message
+from rangebar_enrich._bars.table import BarTable
+from rangebar_enrich.errors import BarOrderError, HistoryError, message
 
 _FEW_ROWS = 1_000
 """Mean rows of a chunk below which joining the chunks costs less than keeping them apart."""
@@ -110,18 +112,15 @@ class Source:
         """Return columns of each series in time order, history first.
 
         Raises:
-            BarColumnError: The history lacks a column, or has it with another dtype.
+            BarColumnError: The history lacks a column, or does not fit the dtype of the bars.
         """
         names = names or list(self.bars.columns)[:1]
         frames = slices(self.bars.to_polars(names), self.split)
         if self.history is None:
             return frames
-        _check_columns(self.bars, self.history.bars, names)
-        earlier = slices(self.history.bars.to_polars(names), self.history.split)
+        earlier = slices(_past(self.history.bars, self.bars, names), self.history.split)
         return [
-            frame
-            if place is None
-            else pl.concat([earlier[place].select(frame.columns), frame], rechunk=True)
+            frame if place is None else pl.concat([earlier[place], frame], rechunk=True)
             for frame, place in zip(frames, self.history.places, strict=True)
         ]
 
@@ -140,19 +139,14 @@ def times_in(frames: Sequence[pl.DataFrame], clock: str) -> tuple[list[Ints], st
     return [frame[clock].cast(pl.Int64).to_numpy() for frame in frames], unit or MICROSECONDS
 
 
-def _check_columns(bars: BarTable, history: BarTable, names: Collection[str]) -> None:
-    wrong = [
-        f"'{name}': got {history.dtypes.get(name, 'nothing')}, expected {bars.dtypes[name]}"
-        for name in sorted(names)
-        if history.dtypes.get(name) != bars.dtypes[name]
-    ]
-    if wrong:
-        msg = message(
-            f"History differs from the bars in {len(wrong)} column(s):",
-            wrong,
-            "give history with the columns and dtypes of the bars.",
-        )
-        raise BarColumnError(msg)
+def _past(history: BarTable, bars: BarTable, names: Collection[str]) -> pl.DataFrame:
+    """Return columns of the history with the dtypes that they have in the bars."""
+    return fitted(
+        history.to_polars(names),
+        {name: dtype for name, dtype in bars.dtypes.items() if name in names},
+        head="History differs from the bars in {} column(s):",
+        hint="give history with the columns and dtypes of the bars.",
+    )
 
 
 def _same_series(mine: SeriesKey, theirs: SeriesKey) -> bool:
@@ -228,7 +222,7 @@ def match_history(
         return made, [Watermark()] * len(places), True
     clock = None if timeline is None else timeline.clock
     if clock is not None:
-        _check_columns(bars, history, [clock])
+        _past(history, bars, [clock])
     past = Timeline(history, earlier, clock=clock)
     if timeline is None:
         return made, [Watermark()] * len(places), True

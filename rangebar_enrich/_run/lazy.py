@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from rangebar_enrich._bars.columns import (
-    OHLCV,
-    SCRATCH_PREFIX,
-    SERIES_COLUMNS,
-    SYMBOL,
-    THRESHOLD,
-    bar_dtype,
-    spellings,
-)
+from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SERIES_COLUMNS, SYMBOL, THRESHOLD
+from rangebar_enrich._bars.table import seen_columns, seen_dtypes
 from rangebar_enrich._plan.lower import Rows, lowered, with_stages
 from rangebar_enrich._plan.plan import NativeStep, Plan
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause
@@ -50,18 +43,18 @@ class LazyBars:
         old = [name for name in schema.names() if name in hidden]
         self._bars = bars.drop(old)
         self._names = [name for name in schema.names() if name not in hidden]
-        self._own = spellings(self._names)
-        dtypes = {name: bar_dtype(name, schema[own]) for name, own in self._own.items()}
-        self._cast = [
-            name for name in OHLCV if name in dtypes and dtypes[name] != schema[self._own[name]]
-        ]
+        objects = {name: str(schema[name]) for name in self._names if schema[name] == pl.Object}
+        self._own = seen_columns(self._names, objects)
+        dtypes = seen_dtypes(self._own, schema)
+        self._cast = {name for name, own in self._own.items() if dtypes[name] != schema[own]}
         self.context = BarContext(symbol, threshold_decimal_bps, dtypes)
         told = {SYMBOL: symbol, THRESHOLD: threshold_decimal_bps}
         self._keys = [name for name in SERIES_COLUMNS if name in dtypes and told.get(name) is None]
 
     def with_features(self, declarations: Sequence[Declaration], plan: Plan) -> pl.LazyFrame:
         """Return the caller's columns as they were, then every declared feature."""
-        bars = self._canonical()
+        mended = self._mended(plan.inputs)
+        bars = self._canonical(mended)
         if not self._keys and any(any(made.warm_up.values()) for made in declarations):
             # NOTE: `int_range(len())` would need the whole table in memory to be streamed.
             bars = bars.with_row_index(_ROW)
@@ -76,24 +69,32 @@ class LazyBars:
             for made in declarations
             for column in made.columns
         ]
-        return bars.select([*self._restored(), *features])
+        return bars.select([*self._restored(mended), *features])
 
-    def _canonical(self) -> pl.LazyFrame:
-        """Return the bars under canonical names, price and volume as float64."""
+    def _mended(self, inputs: Collection[str]) -> dict[str, pl.Expr]:
+        """Return what expressions read that is not as it came: price as float64, NaN as null."""
+        made = {}
+        for name in self._own:
+            dtype = self.context.columns[name]
+            if name in inputs and (dtype.is_float() or name in self._cast):
+                value = pl.col(name).cast(dtype) if name in self._cast else pl.col(name)
+                made[name] = value.fill_nan(None) if dtype.is_float() else value
+        return made
+
+    def _canonical(self, mended: Mapping[str, pl.Expr]) -> pl.LazyFrame:
+        """Return the bars under canonical names, as expressions read them."""
         renamed = {own: name for name, own in self._own.items() if own != name}
         bars = self._bars.rename(renamed) if renamed else self._bars
-        kept = [pl.col(name).alias(f"{SCRATCH_PREFIX}{name}") for name in self._cast]
-        if kept:
-            bars = bars.with_columns(kept).with_columns(pl.col(self._cast).cast(pl.Float64))
-        return bars
+        kept = [pl.col(name).alias(f"{SCRATCH_PREFIX}{name}") for name in mended]
+        return bars.with_columns(kept).with_columns(mended.values()) if kept else bars
 
-    def _restored(self) -> list[pl.Expr]:
+    def _restored(self, mended: Collection[str]) -> list[pl.Expr]:
         canonical = {own: name for name, own in self._own.items()}
         return [
             pl.col(
                 f"{SCRATCH_PREFIX}{canonical[own]}"
-                if canonical[own] in self._cast
-                else canonical[own]
+                if canonical.get(own) in mended
+                else canonical.get(own, own)
             ).alias(own)
             for own in self._names
         ]

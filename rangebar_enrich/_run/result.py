@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from rangebar_enrich._bars.containers import BarTable
 from rangebar_enrich._bars.continuity import Gaps
 from rangebar_enrich._bars.feature import FeatureColumn
 from rangebar_enrich._bars.series import SeriesKey
+from rangebar_enrich._bars.table import BarTable
 
 Status = Literal["ok", "failed", "partial", "short_history", "left_out"]
 """`ok`: computed. `failed`: all null, in every series. `partial`: all null in the series that

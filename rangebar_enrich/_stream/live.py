@@ -9,9 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from rangebar_enrich._bars.containers import BarTable, read_bars
+from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.continuity import Break
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series
+from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich._run.events import OnGap, outcomes_of
 from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import ProviderOutcome
@@ -105,7 +106,7 @@ class LiveEnricher:
         Raises:
             BarOrderError: A bar is earlier than one before it, or one of the last is repeated.
             BarGapError: `on_gap="raise"`, and bars are missing.
-            BarColumnError: A column is missing or has another dtype than before.
+            BarColumnError: A column that is read is missing, or does not fit its dtype before.
             SeriesConflictError: The bars are of another series, or of several.
             ProviderError: `on_error="raise"` and a provider failed.
         """

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 
 from rangebar_enrich._bars.columns import RESERVED
-from rangebar_enrich._bars.containers import BarTable
 from rangebar_enrich._bars.continuity import Break, Gaps, Timeline
+from rangebar_enrich._bars.fit import fitted
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, time_column
+from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich._plan.mend import mended_columns
 from rangebar_enrich._plan.planner import Layout
 from rangebar_enrich._provider.declaration import ISOLATED, cause
@@ -39,13 +40,13 @@ from rangebar_enrich._run.workspace import SeriesRun
 from rangebar_enrich._stream.place import Place
 from rangebar_enrich._stream.view import View
 from rangebar_enrich.errors import (
-    BarColumnError,
     BarOrderError,
     ProviderError,
     RunError,
-    message,
 )
 
+_DIFFERENT = "{} column(s) differ from the bars before:"
+_ANEW = "push bars of one layout; start anew for another."
 _MOST_GAPS_TOLD = 3
 """Tables with gaps, one after the other, that are logged."""
 
@@ -182,22 +183,23 @@ class Stream:
             start: Where a series stands that is new.
 
         Raises:
-            BarColumnError: A column is missing or has another dtype than before.
+            BarColumnError: A column that is read is missing, or does not fit its dtype before.
             BarOrderError: A bar is earlier than one before it, or one of the last is repeated.
         """
         layout = self.layout or self._settings.planner.layout(table.dtypes)
-        _check_layout(layout, table.dtypes)
-        timeline = Timeline(table, split, clock=time_column([name for name, _ in layout]))
         places = [self.places.get(key) or start or Place() for key in split.keys]
         views = [self.view(key, layout) for key in split.keys]
         reads = frozenset().union(*(view.reads for view in set(views)))
-        names = [name for name, _ in layout if name in RESERVED or name in reads]
+        bars = _fitted(table, layout, reads)
+        timeline = Timeline(table, split, clock=time_column([name for name, _ in layout]))
+        known = reads | RESERVED
+        names = [name for name, _ in layout if name in known and name in table.columns]
         marks = [place.mark for place in places]
         found = timeline.first_break(marks, names)
         if found is not None:
             raise BarOrderError(self._refusal(found))
         gaps = timeline.gaps(marks)
-        frames = slices(table.to_polars(reads), split)
+        frames = slices(bars, split)
         behind = timeline.marks(marks, names)
         increments = []
         for key, view, place, frame, mark in zip(
@@ -261,19 +263,16 @@ class Stream:
             log_gaps(arrival.gaps, self._on_gap, self._noun)
 
 
-def _check_layout(layout: Layout, dtypes: Mapping[str, pl.DataType]) -> None:
-    wrong = [
-        f"'{name}': got {dtypes.get(name, 'nothing')}, expected {dtype}"
+def _fitted(table: BarTable, layout: Layout, reads: Collection[str]) -> pl.DataFrame:
+    """Return what is read, under the dtypes of the bars before; bar columns must all be there."""
+    there = table.dtypes
+    # NOTE: a column that is none of the bars' own may come, go and change while nobody reads it.
+    wanted = {
+        name: dtype
         for name, dtype in layout
-        if dtypes.get(name) != dtype
-    ]
-    if wrong:
-        msg = message(
-            f"{len(wrong)} column(s) differ from the bars before:",
-            wrong,
-            "push bars of one layout; start anew for another.",
-        )
-        raise BarColumnError(msg)
+        if name in reads or (name in RESERVED and there.get(name) != dtype)
+    }
+    return fitted(table.to_polars(wanted.keys()), wanted, head=_DIFFERENT, hint=_ANEW)
 
 
 class _Carried:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rangebar_enrich._bars.arrow_types import as_plain
 from rangebar_enrich._bars.columns import MODE, SERIES_COLUMNS, SYMBOL, THRESHOLD, TIMESTAMP
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.series import SeriesKey, distinct, split_series
@@ -99,11 +100,16 @@ def read_incoming(
     adapter = read_bars(bars)
     split = split_series(adapter, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
     source = adapter.to_arrow([])
-    source = source.select(list(adapter.columns.values())).rename_columns(list(adapter.columns))
+    seen = {name: own for name, own in adapter.columns.items() if own in source.column_names}
+    source = source.select(list(seen.values())).rename_columns(list(seen))
     if split.order is not None:
         source = source.take(pa.array(split.order))
     found = resolve_features(source.schema, features)
     violations = Violations(split.order)
+    for name, kind in adapter.unseen.items():
+        violations.column("type", name, f"got {kind}, which nobody can read")
+    for name in adapter.columns.keys() - seen.keys():
+        violations.column("type", name, f"got {adapter.dtypes[name]}, which Arrow cannot hold")
     columns = _table_columns(source, found, violations)
     bounds = zip(split.keys, split.starts[:-1], split.starts[1:], strict=True)
     series = tuple(
@@ -175,7 +181,7 @@ def _table_columns(
     """Return columns under the table's names, and note what has no home or a wrong type."""
     made: dict[str, pa.ChunkedArray] = {}
     for name in source.column_names:
-        column = source.column(name)
+        column = as_plain(source.column(name))
         if name in SERIES_COLUMNS:
             continue
         if name in features:
@@ -230,7 +236,9 @@ def _add_converted(
         return
     target = BY_NAME[rule.target]
     nullable = target.nullable
-    column = cast_column(name, source.column(name), target.arrow, violations, nullable=nullable)
+    column = cast_column(
+        name, as_plain(source.column(name)), target.arrow, violations, nullable=nullable
+    )
     if rule.conversion == MICROSECONDS_TO_MS:
         column = _floor_divide(column, 1000)
     if rule.conversion == FIXED_POINT_TO_QUOTE:
@@ -247,7 +255,7 @@ def _add_timestamp(
     made: dict[str, pa.ChunkedArray], source: pa.Table, violations: Violations
 ) -> None:
     """Take a datetime as close time; where there is a close time too, the two must agree."""
-    column = source.column(TIMESTAMP)
+    column = as_plain(source.column(TIMESTAMP))
     if not pa.types.is_timestamp(column.type):
         violations.column("type", TIMESTAMP, f"got {column.type}, expected a datetime")
         return
@@ -259,7 +267,7 @@ def _add_timestamp(
     if given is None:
         made["close_time_ms"] = times
         return
-    other = source.column(given)
+    other = as_plain(source.column(given))
     if given == "close_time" and pa.types.is_integer(other.type):
         other = _floor_divide(other.cast(pa.int64()), 1000)
     if pa.types.is_integer(other.type):
