@@ -15,6 +15,7 @@ from rangebar_enrich.conformance.subject import Subject
 TIGHT, LOOSE = 1e-9, 1e-6
 _ENDS = 8
 _ENDS_OF_LEGACY = 4
+_ENDS_MEASURED = 6
 _MOST = 25_000
 
 
@@ -63,13 +64,33 @@ def _derived(subject: Subject) -> dict[str, float]:
 
 
 def _series(subject: Subject, lookback: int) -> tuple[pl.DataFrame, list[int]]:
-    """Return a long series and random rows that have `lookback` bars before them, the last too."""
+    """Return a long series and rows that have `lookback` bars before them, the last too.
+
+    They are random, and such that a value stands there that is not what mostly does: of an event
+    that is rare, the rows where nothing happens say little.
+    """
     rows = max(subject.long_rows, lookback + 200)
     bars = subject.tables.bars("walk", rows, seed=subject.seed + 21)
     rng = np.random.default_rng([subject.seed, 21])
     wanted = _ENDS if subject.is_native else _ENDS_OF_LEGACY
-    ends = rng.integers(min(lookback, rows - 1), rows, wanted).tolist()
-    return bars, sorted({*ends, rows - 1})
+    first = min(lookback, rows - 1)
+    ends = rng.integers(first, rows, wanted).tolist()
+    return bars, sorted({*ends, *_rare_rows(subject.one(bars), first, wanted, rng), rows - 1})
+
+
+def _rare_rows(
+    made: Values | BaseException, first: int, wanted: int, rng: np.random.Generator
+) -> list[int]:
+    """Return rows from `first` on where a column has another value than mostly."""
+    if isinstance(made, BaseException):
+        return []
+    found: list[int] = []
+    for values in made[first:].T:
+        kinds, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        usual = kinds[counts.argmax()] if len(kinds) and counts.max() > len(values) // 2 else np.nan
+        rare = np.flatnonzero((values != usual) & ~np.isnan(values) & ~np.isnan(usual)) + first
+        found += rng.permutation(rare)[: wanted // 2].tolist()
+    return [int(row) for row in rng.permutation(found)[:wanted]]
 
 
 def _last(made: Values | BaseException, columns: int) -> Values:
@@ -149,11 +170,9 @@ class _Errors:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._bars, _ = _series(subject, 0)
-        rows = self._bars.height
-        self.most = rows // 2
-        ends = 3 if subject.is_native else 2
-        self._ends = [rows - 1 - 37 * back for back in range(ends)]
+        self.most = max(subject.long_rows, 200) // 2
+        self._bars, ends = _series(subject, self.most)
+        self._ends = ends[-_ENDS_MEASURED:]
         frames = [self._bars.head(end + 1) for end in self._ends]
         self._whole = [_last(one, len(subject.columns)) for one in subject.values(frames)]
         self._scale = _scales(subject, self._bars, self._whole)
