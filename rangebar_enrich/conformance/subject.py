@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich._bars.columns import SYMBOL, THRESHOLD
+from rangebar_enrich._bars.table import without_nan
 from rangebar_enrich._expr import tree
 from rangebar_enrich._plan.lower import Rows, applied
 from rangebar_enrich._plan.passes import make_plan
@@ -255,7 +256,7 @@ class Subject:
             formula = self._formula if provider is None else self._formula_of(provider)
         except ProviderError as error:
             return [error] * len(frames)
-        plans = [formula.over(self.narrowed(frame)) for frame in frames]
+        plans = [formula.over(without_nan(self.narrowed(frame))) for frame in frames]
         if not self.runs_python:
             try:
                 return [_as_values(one) for one in pl.collect_all(plans, engine="in-memory")]
