@@ -12,6 +12,7 @@ import polars as pl
 from rangebar_enrich._bars.columns import (
     BAR_DTYPES,
     MODE,
+    OHLCV,
     SYMBOL,
     THRESHOLD,
     TIMESTAMP,
@@ -23,7 +24,6 @@ _EPOCH_US = 1_700_000_000_000_000
 _FIXED_POINT = 1e16  # how the builder scales turnover
 _WORDS = ("a", "b", "cc", "ddd", "1", "2.5", "2024-01-02")
 _PLACES = ("sydney", "tokyo", "london", "newyork")
-_PRICES = frozenset({"open", "high", "low", "close"})
 
 
 class Bars:
@@ -207,7 +207,7 @@ _MAKERS: Mapping[str, Callable[[Bars], Any]] = {
 def known_column(name: str, bars: Bars) -> pl.Series | None:
     """Return a column that bar tables have, or `None` for another."""
     maker = _MAKERS.get(name.lower())
-    if maker is None or not (bars.shape.is_market or name.lower() in _PRICES | {"volume"}):
+    if maker is None or not (bars.shape.is_market or name.lower() in OHLCV):
         return None
     return pl.Series(name, maker(bars))
 

@@ -22,7 +22,8 @@ ROUNDING = 2.0**-50
 """Of the inputs' scale, for each row: what the order of additions may change near zero."""
 
 _RELATIVE_OF: Mapping[pl.DataType, float] = {pl.Float32(): 1e-4, pl.Float64(): RELATIVE}
-_PRICES = frozenset({"open", "high", "low", "close", "vwap"})
+PRICES = ("open", "high", "low", "close", "vwap")
+"""Columns of bars that are as large as prices."""
 
 
 class Difference(NamedTuple):
@@ -52,7 +53,7 @@ def input_scale(*frames: pl.DataFrame) -> float:
         series.fill_nan(None).abs().max()
         for frame in frames
         for series in frame
-        if series.dtype.is_float() and (series.name in _PRICES or series.name not in BAR_DTYPES)
+        if series.dtype.is_float() and (series.name in PRICES or series.name not in BAR_DTYPES)
     ]
     known = [float(size) for size in sizes if size is not None]  # type: ignore[arg-type]
     return max((size for size in known if np.isfinite(size)), default=0.0)

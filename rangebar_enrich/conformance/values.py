@@ -10,13 +10,12 @@ import pyarrow.compute as pc
 
 from rangebar_enrich._expr import tree
 from rangebar_enrich._provider.declaration import ISOLATED, cause
-from rangebar_enrich._trial.comparison import Values, differing, shown
+from rangebar_enrich._trial.comparison import PRICES, Values, differing, shown
 from rangebar_enrich.conformance.report import BrokenPromiseError
 from rangebar_enrich.conformance.subject import Subject, quiet
 from rangebar_enrich.engine import Enricher
 
 _ROWS = 60
-_PRICES = ("open", "high", "low", "close", "vwap")
 _FLOW = """
     volume turnover buy_volume sell_volume buy_turnover sell_turnover individual_trade_count
     agg_record_count buy_trade_count sell_trade_count trade_intensity volume_per_trade
@@ -192,7 +191,7 @@ def _hostile(subject: Subject) -> Iterator[tuple[str, pl.DataFrame]]:
     rows = _ROWS + subject.declaration.min_bars
     walk = subject.tables.bars("walk", rows, seed=subject.seed + 32)
     names = walk.columns
-    prices = [name for name in _PRICES if name in names]
+    prices = [name for name in PRICES if name in names]
     flow = [name for name in _FLOW if name in names]
     gone = pl.int_range(pl.len()) % 7 == 3
     yield "nulls", subject.tables.with_holes(walk)

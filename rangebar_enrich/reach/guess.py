@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from rangebar_enrich._bars.columns import OHLCV
 from rangebar_enrich._expr import tree
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich._trial.clocks import is_time
@@ -29,7 +30,7 @@ _FAMILIES: dict[str, pl.DataType] = {
     "Function.Boolean.All": pl.Boolean(),
     "Function.ArgWhere": pl.Boolean(),
 }
-BARS = frozenset({"open", "high", "low", "close", "volume"})
+BARS = frozenset(OHLCV)
 """Columns that are floats whatever is done with them."""
 
 
