@@ -39,6 +39,7 @@ from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import EnrichmentResult
 from rangebar_enrich._run.settings import Engine, OnError, Settings, settings_of
 from rangebar_enrich._stream.batches import BatchWalk
+from rangebar_enrich._stream.dependence import Dependence, dependences
 from rangebar_enrich._stream.explanation import explain_plan, fixed_by
 from rangebar_enrich._stream.live import LiveEnricher
 from rangebar_enrich._stream.view import unseen
@@ -140,6 +141,16 @@ class Enricher:
             threshold_decimal_bps: As for `run`.
         """
         return unseen(self._planner, bars, symbol, threshold_decimal_bps)[0].reasons
+
+    def dependences(
+        self,
+        bars: Any = None,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+    ) -> Mapping[str, Dependence]:
+        """Return what each provider's values depend on; arguments as for `explain`."""
+        return dependences(unseen(self._planner, bars, symbol, threshold_decimal_bps)[0])
 
     @property
     def is_empty(self) -> bool:

@@ -79,6 +79,9 @@ ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
 )
 
 FEATURE_TYPE = "Nullable(Float64)"
+FACT_TYPE = "Int64"
+BAR_AT, FOLLOWS = "_bar_at", "_follows"
+"""What rows know of their own history, see `facts`."""
 FIXED_POINT_COLUMNS = ("turnover", "buy_turnover", "sell_turnover")
 OWN = (*FIXED_POINT_COLUMNS, "buy_trade_count", "sell_trade_count", "data_source")
 """Columns that rangebar's table has not."""
@@ -136,6 +139,7 @@ def _stored(column: BarColumn) -> TableColumn:
 COLUMNS: tuple[TableColumn, ...] = tuple(
     _stored(column) for column in BAR_COLUMNS if column.name not in {*_RENAMED, TIMESTAMP}
 )
+FACTS = tuple(TableColumn(name, FACT_TYPE, Role.STAMP, "0") for name in (BAR_AT, FOLLOWS))
 
 BY_NAME: Mapping[str, TableColumn] = MappingProxyType({column.name: column for column in COLUMNS})
 BAR_NAMES = tuple(column.name for column in COLUMNS if column.role is not Role.STAMP)

@@ -7,6 +7,7 @@ or inherited through fork, repeats what heals, and raises the package's errors, 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,18 +30,48 @@ _ANOTHER_PATH = "already initialized"
 class Connection:
     """A clickhouse-connect client and what must be known to use it safely.
 
+    The client is made when it is first asked for, so that a copy, or what was pickled, connects
+    for itself.
+
     Args:
-        client: The client.
         address: Where it is connected to; hides its secrets.
         retry: How long failing statements are repeated.
+        options: For `clickhouse_connect.get_client`.
     """
 
-    def __init__(self, client: Client, address: Address, retry: RetryPolicy) -> None:
-        self.client = client
+    def __init__(
+        self, address: Address, retry: RetryPolicy, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.address = address
         self.retry = retry
+        self.options = dict(options or {})
         self._process = os.getpid()
         self._closed = False
+        self._client: Client | None = None
+        self._opening = threading.Lock()
+
+    @classmethod
+    def of(cls, client: Client, address: Address, retry: RetryPolicy) -> Connection:
+        """Return a connection over a client that is open already."""
+        made = cls(address, retry)
+        made._client = client
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: it is not connected yet."""
+        return type(self), (self.address, self.retry, self.options)
+
+    @property
+    def client(self) -> Client:
+        """The clickhouse-connect client.
+
+        Raises:
+            StoreConnectionError: The database cannot be opened or reached.
+        """
+        with self._opening:
+            if self._client is None:
+                self._client = _open_client(self.address, self.retry, self.options)
+            return self._client
 
     def check_usable(self) -> None:
         """Refuse a closed connection, and one that came through fork.
@@ -115,9 +146,14 @@ class Connection:
 
     def close(self) -> None:
         """Close the client; a second call does nothing."""
-        if not self._closed and os.getpid() == self._process:
-            self.client.close()
+        if self._client is not None and not self._closed and os.getpid() == self._process:
+            self._client.close()
         self._closed = True
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether statements may still be sent."""
+        return not self._closed and os.getpid() == self._process
 
 
 def _bound(params: Params | None) -> dict[str, Any] | None:
@@ -137,12 +173,18 @@ def open_connection(
     Raises:
         StoreConnectionError: It cannot be opened or reached.
     """
+    address = Address.parse(url or default_url(), options)
+    connection = Connection(address, retry or RetryPolicy(), options)
+    _ = connection.client
+    return connection
+
+
+def _open_client(address: Address, retry: RetryPolicy, options: Mapping[str, Any]) -> Client:
     from clickhouse_connect.driver import exceptions as driver
 
-    address = Address.parse(url or default_url(), options)
-    policy = retry or RetryPolicy()
+    _check_not_forked(address)
     # NOTE: a wrong address fails like a server that restarts; do not make its owner wait long.
-    opening = replace(policy, attempts=min(policy.attempts, 3))
+    opening = replace(retry, attempts=min(retry.attempts, 3))
     try:
         client = opening.run(lambda: _client(address, options))
     except ImportError as error:
@@ -153,7 +195,28 @@ def open_connection(
         raise StoreConnectionError(msg) from error
     except (driver.Error, OSError, ValueError, TypeError) as error:
         raise _cannot_open(address, error) from None
-    return Connection(client, address, policy)
+    if address.is_embedded:
+        _engines.add(os.getpid())
+    return client
+
+
+_engines: set[int] = set()
+"""Processes that loaded the embedded engine: this one, and those it was forked from."""
+
+
+def _check_not_forked(address: Address) -> None:
+    """Refuse the embedded engine in a fork of a process that had it: its threads are not here.
+
+    Raises:
+        StoreConnectionError: It would hang.
+    """
+    if address.is_embedded and _engines - {os.getpid()}:
+        msg = message(
+            f"The embedded engine was opened in process {min(_engines)}, and cannot be used in its"
+            f" fork {os.getpid()}: it would hang.",
+            hint="start workers with multiprocessing's 'spawn'.",
+        )
+        raise StoreConnectionError(msg)
 
 
 def _client(address: Address, options: Mapping[str, Any]) -> Client:

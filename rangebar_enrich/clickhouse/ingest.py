@@ -6,6 +6,7 @@ violation. A column that has the right type already keeps its buffers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,43 @@ class SeriesRows:
     stop: int
 
 
+READ_KEY = b"rangebar_enrich.read"
+"""Schema metadata of a table that was read from the store: what it was read at, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAt:
+    """What a table was read at, so that bars which change later are not reverted with it.
+
+    Attributes:
+        table: `database.table`.
+        key: The series.
+        bar_at: Latest stamp at which one of its bars had changed.
+        at_ms: Latest `computed_at` of its rows, ms.
+        margin_ms: How far a row that only gets features goes beyond the stored one.
+    """
+
+    table: str
+    key: SeriesKey
+    bar_at: int
+    at_ms: int
+    margin_ms: int = 1
+
+    def to_metadata(self) -> dict[bytes, bytes]:
+        """Return it as schema metadata."""
+        note = {"table": self.table, "key": list(self.key), "at": [self.bar_at, self.at_ms]}
+        return {READ_KEY: json.dumps(note).encode()}
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> ReadAt | None:
+        """Read it from schema metadata, `None` where there is none."""
+        raw = (schema.metadata or {}).get(READ_KEY)
+        if raw is None:
+            return None
+        note = json.loads(raw)
+        return cls(note["table"], SeriesKey(*note["key"]), *note["at"])
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """Bars under the table's names and types, series by series.
@@ -61,12 +99,14 @@ class Incoming:
         series: Where each series is.
         features: Features by name.
         violations: What is wrong with names and types; the guards add to it.
+        read: What the bars were read at, where they come from a store.
     """
 
     table: pa.Table
     series: tuple[SeriesRows, ...]
     features: Mapping[str, Feature]
     violations: Violations
+    read: ReadAt | None = None
 
 
 def read_incoming(
@@ -100,6 +140,7 @@ def read_incoming(
     adapter = read_bars(bars)
     split = split_series(adapter, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
     source = adapter.to_arrow([])
+    read = ReadAt.of(source.schema)  # renaming columns would lose it
     seen = {name: own for name, own in adapter.columns.items() if own in source.column_names}
     source = source.select(list(seen.values())).rename_columns(list(seen))
     if split.order is not None:
@@ -117,7 +158,7 @@ def read_incoming(
         for key, start, stop in bounds
         if stop > start
     )
-    return Incoming(pa.table(columns), series, found, violations)
+    return Incoming(pa.table(columns), series, found, violations, read)
 
 
 def _of_result(result: Any, name: str, argument: Any) -> Any:

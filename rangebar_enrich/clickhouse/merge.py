@@ -8,9 +8,8 @@ computed from other bars.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,49 +17,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rangebar_enrich._bars.columns import OHLCV
-from rangebar_enrich.clickhouse.columns import BY_NAME, Role
+from rangebar_enrich.clickhouse.columns import BAR_AT, BY_NAME, FOLLOWS, Role
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, compose, join, quote
+from rangebar_enrich.clickhouse.ingest import ReadAt
+from rangebar_enrich.clickhouse.marks import Marks
 from rangebar_enrich.clickhouse.query import Selection, final_clause
-from rangebar_enrich.clickhouse.schema import StoredColumn, TableSchema, version_column
+from rangebar_enrich.clickhouse.schema import (
+    StoredColumn,
+    TableSchema,
+    made_column,
+    version_column,
+)
 from rangebar_enrich.errors import WriteRefusedError, message
 
 STALE = " (stale)"
 """Ends the version of features whose bar was replaced by another one since."""
 
 _CASCADE = "is_liquidation_cascade"
-_COUNT = """
-SELECT count(), max(toUnixTimestamp64Milli(computed_at)),
-    (SELECT any(ouroboros_mode) FROM (
-        SELECT ouroboros_mode FROM $table WHERE symbol = {symbol:String}
-        AND threshold_decimal_bps = {threshold:UInt32} AND ouroboros_mode != {mode:String} LIMIT 1
-    ))
-FROM $table WHERE $where
-"""
+AT_MS = "_at_ms"
+_AT_MS = Sql(f"toUnixTimestamp64Milli(computed_at) AS {AT_MS}")
+_TIME = pa.timestamp("ms", "UTC")
 _PROBE = "SELECT $counts FROM $table FINAL WHERE $where$final"
 _READ = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms$final"
-_TAKES = re.compile(
-    r"(LowCardinality\()?(Nullable\()?"
-    r"(U?Int(8|16|32|64)|Float(32|64)|Bool|String|DateTime64\(\d+(, '[^']*')?\)|Decimal\(\d+, \d+\))\)*"
-)
-"""Types that survive the way through Arrow and back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the table holds of a series in the range of a batch.
-
-    Attributes:
-        rows: Stored row versions in the range.
-        computed_at_ms: Latest `computed_at` of them, ms.
-        other_mode: Another ouroboros mode of the same (symbol, threshold), or `None`.
-        carried: Columns with values that the batch does not bring.
-    """
-
-    rows: int
-    computed_at_ms: int
-    other_mode: str | None = None
-    carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +55,42 @@ class Brought:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def probe(
+def carried_columns(
     connection: Connection, schema: TableSchema, selection: Selection, brought: Brought
-) -> Stored:
-    """Find the stored values that writing `brought` would wipe.
+) -> tuple[str, ...]:
+    """Return the columns with stored values that writing `brought` would wipe.
 
     Raises:
         WriteRefusedError: Some of them cannot be kept and traced at once.
     """
-    parts = {"table": schema.table.sql, "where": selection.where}
-    rows, latest, other = connection.rows(compose(_COUNT, **parts), selection.params)[0]
-    stored = Stored(rows, latest, other or None)
     absent = _absent(schema, brought)
-    if not rows or not absent:
-        return stored
+    if not absent:
+        return ()
     counts = _counts(absent)
     conflicts = _conflicts(schema, brought)
     sql = join([*counts.values(), *(sql for sql, _ in conflicts.values())])
     params = {**selection.params, **{f"v_{p}": brought.versions[p] for p in conflicts}}
+    parts = {"table": schema.table.sql, "where": selection.where}
     statement = compose(_PROBE, **parts, counts=sql, final=final_clause(schema))
     found = connection.rows(statement, params)[0]
     _refuse_conflicts(schema, conflicts, brought, found[len(counts) :])
-    carried = tuple(name for name, n in zip(counts, found, strict=False) if n)
-    _refuse_untaken(schema, carried)
-    return replace(stored, carried=carried)
+    return tuple(name for name, n in zip(counts, found, strict=False) if n)
 
 
 def _absent(schema: TableSchema, brought: Brought) -> list[StoredColumn]:
     """Return ordinary stored columns that the batch neither brings nor stamps."""
-    own = {version_column(provider) for provider in brought.versions}
+    own = {
+        column(provider)
+        for provider in brought.versions
+        for column in (version_column, made_column)
+    }
     return [
         column
-        for name, column in schema.columns.items()
+        for name, column in {**schema.columns, **schema.facts}.items()
         if column.is_ordinary
         and name not in brought.columns
         and name not in own
+        and name not in {BAR_AT, FOLLOWS}
         and not (name in BY_NAME and BY_NAME[name].role in {Role.KEY, Role.STAMP})
     ]
 
@@ -172,73 +152,109 @@ def _refuse_conflicts(
         raise WriteRefusedError(msg)
 
 
-def _refuse_untaken(schema: TableSchema, carried: Sequence[str]) -> None:
-    lines = [
-        f"'{name}': {schema.columns[name].type}"
-        for name in carried
-        if not _TAKES.fullmatch(schema.columns[name].type)
-    ]
-    if lines:
-        msg = message(
-            "Stored rows have values in columns of types that cannot be carried over; writing"
-            " these bars would lose them. Nothing was written.",
-            lines,
-            "bring these columns elsewhere, or delete the stored rows first.",
-        )
-        raise WriteRefusedError(msg)
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows of a chunk that are inserted together.
 
     Attributes:
-        rows: The rows, with what was carried over.
+        rows: The rows, with what was carried over and what they know.
         carried: Whether stored values were carried over.
         stale: Whether carried features were computed from another bar.
+        inside: Columns that only the database can carry over.
     """
 
     rows: pa.Table
     carried: bool = False
     stale: bool = False
+    inside: tuple[str, ...] = ()
 
 
-def merged_parts(
-    connection: Connection,
-    schema: TableSchema,
-    selection: Selection,
-    chunk: pa.Table,
-    carried: Sequence[str],
-) -> Iterator[Part]:
-    """Split a chunk into new rows, rows that replace an equal bar, and rows that change one.
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """How the bars of one series are put together with what is stored.
 
-    Args:
-        connection: The database.
+    Attributes:
         schema: The bar table.
-        selection: The rows of the chunk in the table.
-        chunk: Bars of one series, in time order.
+        marks: What the rows know.
         carried: Columns to take from the stored rows.
+        read: What the bars were read at, where they were read from this table.
     """
-    columns = list(dict.fromkeys(["close_time_ms", *OHLCV, *carried]))
-    statement = compose(
-        _READ,
-        columns=join(quote(name) for name in columns),
-        table=schema.table.sql,
-        where=selection.where,
-        final=final_clause(schema),
-    )
-    stored = connection.arrow(statement, selection.params)
-    where, known = _lookup(stored.column("close_time_ms"), chunk.column("close_time_ms"))
-    if not known.all():
-        yield Part(chunk.filter(pa.array(~known)))
-    if not known.any():
-        return
-    old, new = stored.take(pa.array(where[known])), chunk.filter(pa.array(known))
-    changed = _changed(old, new)
-    for mask, stale in ((~changed, False), (changed, True)):
-        if mask.any():
-            kept, rows = old.filter(pa.array(mask)), new.filter(pa.array(mask))
-            yield Part(_with_stored(rows, kept, carried, stale=stale), carried=True, stale=stale)
+
+    schema: TableSchema
+    marks: Marks
+    carried: tuple[str, ...]
+    read: ReadAt | None = None
+
+    def parts(
+        self, connection: Connection, selection: Selection, chunk: pa.Table
+    ) -> tuple[list[Part], list[int]]:
+        """Split a chunk into new rows, rows that replace an equal bar, and rows that change one.
+
+        Args:
+            connection: The database.
+            selection: The rows of the chunk in the table.
+            chunk: Bars of one series, in time order.
+
+        Returns:
+            The parts, and the close times of bars that changed since the caller read them: they
+            are in no part.
+        """
+        old = self._stored(connection, selection)
+        where, known = _lookup(old.column("close_time_ms"), chunk.column("close_time_ms"))
+        made = [Part(self.marks.mark_new(chunk.filter(pa.array(~known))))]
+        old, new = old.take(pa.array(where[known])), chunk.filter(pa.array(known))
+        changed = _changed(old, new)
+        skipped = self._since_read(old) & changed
+        same = self._with_stored(new, old, ~changed)
+        other = self._with_stored(new, old, changed & ~skipped, stale=True)
+        inside = tuple(n for n in self.carried if not self._goes_through_arrow(n))
+        same = self._step(self.marks.mark_same(same), old, ~changed)
+        made.append(Part(same, carried=True, inside=inside))
+        other = self.marks.mark_changed(other)
+        made.append(Part(other, carried=True, stale=True, inside=inside))
+        times = new.column("close_time_ms").filter(pa.array(skipped)).to_pylist()
+        return [one for one in made if one.rows.num_rows], times
+
+    def _goes_through_arrow(self, name: str) -> bool:
+        return name in self.schema.facts or self.schema.columns[name].goes_through_arrow
+
+    def _stored(self, connection: Connection, selection: Selection) -> pa.Table:
+        """Read the stored rows that the chunk may replace, as far as Arrow takes them."""
+        taken = [n for n in self.carried if self._goes_through_arrow(n)]
+        columns = list(dict.fromkeys(["close_time_ms", *OHLCV, BAR_AT, FOLLOWS, *taken]))
+        statement = compose(
+            _READ,
+            columns=join([*(quote(name) for name in columns), _AT_MS]),
+            table=self.schema.table.sql,
+            where=selection.where,
+            final=final_clause(self.schema),
+        )
+        return connection.arrow(statement, selection.params)
+
+    def _since_read(self, old: pa.Table) -> npt.NDArray[np.bool_]:
+        """Return which stored bars may have changed since the caller read them."""
+        if self.read is None:
+            return np.zeros(old.num_rows, dtype=bool)
+        bar_at, at_ms = old.column(BAR_AT).to_numpy(), old.column(AT_MS).to_numpy()
+        since: npt.NDArray[np.bool_] = (bar_at > self.read.bar_at) | (
+            (bar_at == 0) & (at_ms > self.read.at_ms)
+        )
+        return since
+
+    def _step(self, rows: pa.Table, old: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
+        """Let rows that were read and only got features keep their place in time."""
+        if self.read is None:
+            return rows
+        at_ms = old.column(AT_MS).to_numpy()[mask] + self.read.margin_ms
+        return rows.append_column("computed_at", pa.array(at_ms).cast(_TIME))
+
+    def _with_stored(
+        self, new: pa.Table, old: pa.Table, mask: npt.NDArray[np.bool_], *, stale: bool = False
+    ) -> pa.Table:
+        kept = old.filter(pa.array(mask))
+        names = [n for n in self.carried if n in old.column_names]
+        rows = new.filter(pa.array(mask)).drop_columns([FOLLOWS])
+        return _carry_over(rows, kept, [*names, BAR_AT, FOLLOWS], stale=stale)
 
 
 def _lookup(
@@ -261,8 +277,8 @@ def _changed(old: pa.Table, new: pa.Table) -> npt.NDArray[np.bool_]:
     return differ
 
 
-def _with_stored(rows: pa.Table, old: pa.Table, carried: Sequence[str], *, stale: bool) -> pa.Table:
-    for name in carried:
+def _carry_over(rows: pa.Table, old: pa.Table, carried: Sequence[str], *, stale: bool) -> pa.Table:
+    for name in dict.fromkeys(carried):
         if stale and name == _CASCADE:
             continue  # derived from the prices: the table's default computes it anew
         column = old.column(name)

@@ -5,32 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rangebar_enrich.clickhouse.columns import BY_NAME, FEATURE_TYPE
+from rangebar_enrich.clickhouse.columns import BY_NAME, FACTS, FEATURE_TYPE
 from rangebar_enrich.clickhouse.connection import Connection
-from rangebar_enrich.clickhouse.dsn import Address
 from rangebar_enrich.clickhouse.identifiers import (
     Sql,
-    TableName,
     compose,
     feature_name,
     join,
     literal,
     quote,
 )
-from rangebar_enrich.clickhouse.retry import RetryPolicy
 from rangebar_enrich.clickhouse.schema import (
     TableSchema,
     column_sql,
-    ensure_table,
+    index_clauses,
+    made_clause,
+    made_column,
     read_schema,
     version_column,
 )
 from rangebar_enrich.errors import IdentifierError, SchemaError, message
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
 
 DEFAULT_TABLE = "rangebar_cache.range_bars"
 CODECS = {"ZSTD": Sql("ZSTD(1)"), "LZ4": Sql("LZ4"), "GORILLA": Sql("Gorilla, ZSTD(1)")}
@@ -137,11 +133,17 @@ def _clauses(
         for name in bar_columns
         if name not in schema.columns
     ]
+    if not schema.has_facts:
+        facts = [column_sql(column) for column in FACTS]
+        clauses += [Sql(f"ADD COLUMN IF NOT EXISTS {one}") for one in facts]
+        clauses += [
+            Sql(f"ADD {one.replace('INDEX', 'INDEX IF NOT EXISTS', 1)}") for one in index_clauses()
+        ]
     for feature in wanted:
         stored = schema.columns.get(feature.name)
         if stored is None:
             clauses.append(_add_feature(feature, codec))
-        elif feature.comment and stored.comment != feature.comment:
+        elif feature.provider is not None and stored.provider != feature.provider:
             comment = literal(feature.comment)
             clauses.append(Sql(f"COMMENT COLUMN IF EXISTS {quote(feature.name)} {comment}"))
     providers = {feature.provider for feature in wanted if feature.provider is not None}
@@ -151,6 +153,9 @@ def _clauses(
             clauses.append(
                 Sql(f"ADD COLUMN IF NOT EXISTS {quote(name)} {_VERSION_TYPE} DEFAULT ''")
             )
+        made = made_column(provider)
+        if made not in schema.facts:
+            clauses.append(Sql(f"ADD COLUMN IF NOT EXISTS {made_clause(provider)}"))
     return clauses
 
 
@@ -186,34 +191,3 @@ def _check_types(schema: TableSchema, wanted: Sequence[WantedFeature]) -> None:
             f"ALTER TABLE {schema.table} MODIFY COLUMN … {FEATURE_TYPE}, or rename the feature.",
         )
         raise SchemaError(msg)
-
-
-def migrate_plugin_columns(
-    client: Client,
-    providers: Iterable[Any],
-    *,
-    table: str = DEFAULT_TABLE,
-    codec: str | None = None,
-) -> list[str]:
-    """Give the bar table a nullable column for every column of `providers`.
-
-    Idempotent and safe at every start. The table is made where it is missing.
-
-    Args:
-        client: A clickhouse-connect client; it stays open.
-        providers: Objects with `name`, `version` and `columns`, or column names.
-        table: `database.table`.
-        codec: `ZSTD`, `LZ4` or `GORILLA` for new columns; default the server's.
-
-    Returns:
-        The columns that were added.
-
-    Raises:
-        IdentifierError: A name cannot be a feature's.
-        SchemaError: A column exists with another type.
-    """
-    wanted = wanted_features(providers)
-    connection = Connection(client, Address(str(getattr(client, "url", "chdb://"))), RetryPolicy())
-    before = ensure_table(connection, TableName(table))
-    after = migrate(connection, before, wanted, codec=codec)
-    return [name for name in after.features if name not in before.columns]

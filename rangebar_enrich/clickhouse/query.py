@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote
 from rangebar_enrich.clickhouse.ingest import checked_mode
 from rangebar_enrich.clickhouse.schema import TableSchema
-from rangebar_enrich.errors import BarColumnError, message
+from rangebar_enrich.errors import BarColumnError, QueryError, message
 
 _SERIES = Sql(
     "symbol = {symbol:String} AND threshold_decimal_bps = {threshold:UInt32}"
@@ -21,15 +21,26 @@ _SERIES = Sql(
 )
 _FROM = Sql(" AND close_time_ms >= {start:Int64}")
 _TO = Sql(" AND close_time_ms <= {end:Int64}")
-_AFTER = Sql(" AND close_time_ms > {after:Int64}")
 _BY_PARTITION = Sql(" SETTINGS do_not_merge_across_partitions_select_final = 1")
 _ROWS = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms$final"
 _LAST = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms DESC LIMIT {last:UInt64}$final"
-_PAGE = "SELECT $columns FROM $table FINAL WHERE $where ORDER BY close_time_ms LIMIT {last:UInt64}$final"
+_MARKS = """
+SELECT part_name, close_time_ms, rows_in_granule FROM mergeTreeIndex({database:String}, {table:String})
+WHERE $where ORDER BY close_time_ms
+"""
+_NTH = """
+SELECT close_time_ms FROM $table WHERE $where ORDER BY close_time_ms LIMIT 1 OFFSET {n:UInt64}
+"""
+QUERY_ROWS = 131_072
+"""Fewest stored rows of a page's query: sixteen granules, so that what two share is little."""
 _COUNT = "SELECT count() FROM $table FINAL WHERE $where$final"
 _WRITTEN = """
 SELECT count() FROM $table FINAL
 WHERE $where AND toUnixTimestamp64Milli(computed_at) = {computed_at:Int64}
+"""
+_LATEST = """
+SELECT max(_bar_at), maxIf(toUnixTimestamp64Milli(computed_at), _bar_at = 0)
+FROM $table WHERE $where
 """
 _ALL_SERIES = """
 SELECT symbol, threshold_decimal_bps, ouroboros_mode, count(), min(close_time_ms), max(close_time_ms)
@@ -76,9 +87,21 @@ class Selection:
     @property
     def where(self) -> Sql:
         """Condition with binds."""
+        return join([_SERIES, *self._bounds], "")
+
+    @property
+    def range(self) -> Sql:
+        """Condition on the time alone, with binds."""
+        return join([Sql("1"), *self._bounds], "")
+
+    @property
+    def _bounds(self) -> list[Sql]:
         start = _FROM if self.start_ms is not None else Sql()
-        end = _TO if self.end_ms is not None else Sql()
-        return join([_SERIES, start, end], "")
+        return [start, _TO if self.end_ms is not None else Sql()]
+
+    def from_ms(self, start_ms: int) -> Selection:
+        """Return the part of it from a time on."""
+        return replace(self, start_ms=max(start_ms, self.start_ms or start_ms))
 
     @property
     def params(self) -> dict[str, object]:
@@ -163,10 +186,30 @@ def read_bars_of(
     if last < 0:
         msg = message(f"last={last} is negative.", hint="ask for the last n bars, n ≥ 0.")
         raise BarColumnError(msg)
-    params = {**selection.params, "last": int(last)}
-    found = connection.arrow(compose(_LAST, **parts), params)
+    found = _last_bars(connection, schema, selection, parts, last)
     backwards = pa.array(range(found.num_rows - 1, -1, -1), pa.int64())
     return found.take(backwards)
+
+
+def _last_bars(
+    connection: Connection,
+    schema: TableSchema,
+    selection: Selection,
+    parts: Mapping[str, Sql],
+    last: int,
+) -> pa.Table:
+    """Read the last bars, latest first, and not much more than those."""
+    near = selection
+    if last:
+        start = Marks.read(connection, schema, selection).last(last)
+        near = selection if start is None else selection.from_ms(start)
+    for chosen in (near, selection):
+        wanted = {**parts, "where": chosen.where}
+        params = {**chosen.params, "last": int(last)}
+        found = connection.arrow(compose(_LAST, **wanted), params)
+        if found.num_rows >= last or chosen is selection or near is selection:
+            break
+    return found
 
 
 def final_clause(schema: TableSchema) -> Sql:
@@ -189,10 +232,86 @@ def count_written(
     return int(connection.rows(statement, params)[0][0])
 
 
+def latest_change(
+    connection: Connection, schema: TableSchema, selection: Selection
+) -> tuple[int, int]:
+    """Return the latest stamp of a changed bar, and `computed_at` of bars that nobody knows."""
+    statement = compose(_LATEST, table=schema.table.sql, where=selection.where)
+    bar_at, at_ms = connection.rows(statement, selection.params)[0]
+    return int(bar_at), int(at_ms)
+
+
 def all_series(connection: Connection, schema: TableSchema) -> list[StoredSeries]:
     """List the series of the table."""
     statement = compose(_ALL_SERIES, table=schema.table.sql, final=final_clause(schema))
     return [StoredSeries(*row) for row in connection.rows(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Where granules of a series begin, from the table's sparse index: a few numbers.
+
+    Attributes:
+        parts: Times and row counts of the granules of each part; empty where there is no such
+            index to be read (a Distributed table, a view, an older server).
+    """
+
+    parts: Mapping[str, tuple[list[int], list[int]]]
+
+    @classmethod
+    def read(cls, connection: Connection, schema: TableSchema, selection: Selection) -> Marks:
+        """Read the marks of a selection's series."""
+        statement = compose(_MARKS, where=Selection(selection.key).where)
+        params = {**selection.params, "database": schema.table.database}
+        try:
+            rows = connection.rows(statement, {**params, "table": schema.table.table})
+        except QueryError:
+            return cls({})
+        parts: dict[str, tuple[list[int], list[int]]] = {}
+        for part, time_ms, count in rows:
+            times, counts = parts.setdefault(part, ([], []))
+            times.append(time_ms)
+            counts.append(count)
+        end = selection.end_ms
+        if end is not None:
+            parts = {name: _up_to(end, *part) for name, part in parts.items()}
+        return cls(parts)
+
+    def last(self, count: int) -> int | None:
+        """Return a time from which on there are at least `count` bars, late if it can be.
+
+        It is just behind the first bar of a granule, so that the granule before is not read.
+        """
+        starts = []
+        for times, counts in self.parts.values():
+            behind = 0
+            for time_ms, rows in zip(reversed(times), reversed(counts), strict=True):
+                behind += rows
+                if behind > count:
+                    starts.append(time_ms + 1)
+                    break
+        return max(starts, default=None)
+
+    def page_ends(self, rows: int) -> list[int]:
+        """Return times that cut the series into pages of about so many stored rows."""
+        steps = sorted(
+            (time_ms, count)
+            for times, counts in self.parts.values()
+            for time_ms, count in zip(times[1:], counts, strict=False)
+        )
+        ends, behind = [], 0
+        for time_ms, count in steps:
+            behind += count
+            if behind >= rows:
+                ends.append(time_ms)
+                behind = 0
+        return ends
+
+
+def _up_to(end: int, times: list[int], counts: list[int]) -> tuple[list[int], list[int]]:
+    """Return the granules that begin by `end`; how many rows of the last count, nobody knows."""
+    inside = sum(time_ms <= end for time_ms in times)
+    return times[:inside], [*counts[: max(inside - 1, 0)], *([0] if inside else [])]
 
 
 def iter_pages(
@@ -203,23 +322,49 @@ def iter_pages(
     *,
     rows: int,
 ) -> Iterator[pa.Table]:
-    """Yield the bars of a selection page by page, each a query of its own, in time order."""
-    times = "close_time_ms"
-    wanted = [*columns, *([] if times in columns else [times])]
-    after: int | None = None
+    """Yield the bars of a selection page by page, in time order, `rows` a page but the last.
+
+    Queries are cut at the table's own granules, so that all together read little more than one.
+    """
+    kept: list[pa.Table] = []
+    for bounded in _ranges(connection, schema, selection, rows):
+        kept.append(read_bars_of(connection, schema, bounded, columns))
+        found = pa.concat_tables(kept)
+        whole = found.num_rows - found.num_rows % rows
+        for first in range(0, whole, rows):
+            yield found.slice(first, rows)
+        kept = [found.slice(whole)] if whole < found.num_rows else []
+    if kept:
+        yield pa.concat_tables(kept).combine_chunks()
+
+
+def _ranges(
+    connection: Connection, schema: TableSchema, selection: Selection, rows: int
+) -> Iterator[Selection]:
+    """Yield the selection in ranges of at least as many stored rows as a query is worth."""
+    marks = Marks.read(connection, schema, selection)
+    if not marks.parts:
+        yield from _counted_ranges(connection, schema, selection, max(rows, QUERY_ROWS))
+        return
+    start, end = selection.start_ms, selection.end_ms
+    for stop in marks.page_ends(max(rows, QUERY_ROWS)):
+        if (start is None or stop > start) and (end is None or stop <= end):
+            yield replace(selection, start_ms=start, end_ms=stop - 1)
+            start = stop
+    yield replace(selection, start_ms=start)
+
+
+def _counted_ranges(
+    connection: Connection, schema: TableSchema, selection: Selection, rows: int
+) -> Iterator[Selection]:
+    """Yield the same where no index can be read: times are counted first, a column more."""
+    start = selection.start_ms
     while True:
-        where = selection.where if after is None else join([selection.where, _AFTER], "")
-        statement = compose(
-            _PAGE,
-            columns=join(quote(name) for name in wanted),
-            table=schema.table.sql,
-            where=where,
-            final=final_clause(schema),
-        )
-        bound = {} if after is None else {"after": after}
-        page = connection.arrow(statement, {**selection.params, **bound, "last": rows})
-        if page.num_rows:
-            after = page.column(times)[-1].as_py()
-            yield page.select(list(columns))
-        if page.num_rows < rows:
+        rest = replace(selection, start_ms=start)
+        statement = compose(_NTH, table=schema.table.sql, where=rest.where)
+        found = connection.rows(statement, {**rest.params, "n": rows})
+        if not found:
+            yield rest
             return
+        yield replace(rest, end_ms=found[0][0] - 1)
+        start = found[0][0]

@@ -9,14 +9,16 @@ import polars as pl
 import pyarrow as pa
 
 from rangebar_enrich.clickhouse.connection import Connection
+from rangebar_enrich.clickhouse.facts import Wanted
 from rangebar_enrich.clickhouse.identifiers import TableName, feature_name
-from rangebar_enrich.clickhouse.labels import feature_labels, with_labels
+from rangebar_enrich.clickhouse.labels import hidden_columns, labelled, read_labels, with_labels
 from rangebar_enrich.clickhouse.provenance import (
     Outdated,
     RowVersions,
     StoredProvider,
     find_outdated,
     row_versions,
+    stored_lookback,
     stored_providers,
 )
 from rangebar_enrich.clickhouse.query import (
@@ -29,14 +31,22 @@ from rangebar_enrich.clickhouse.query import (
     select_series,
 )
 from rangebar_enrich.clickhouse.schema import TableSchema, read_schema
+from rangebar_enrich.clickhouse.session import Session
 
 
 class BarReader:
     """What can be asked of a bar table; `BarStore` adds what changes it."""
 
-    def __init__(self, connection: Connection, table: TableName) -> None:
-        self._connection = connection
-        self._table = table
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def _connection(self) -> Connection:
+        return self._session.connection
+
+    @property
+    def _table(self) -> TableName:
+        return self._session.table
 
     def schema(self) -> TableSchema:
         """Return the table's columns as they are now.
@@ -81,8 +91,9 @@ class BarReader:
             symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
         )
         chosen = chosen_columns(schema, columns, plugin_features)
-        found = read_bars_of(self._connection, schema, selection, chosen, last=last)
-        return with_labels(found, feature_labels(self._connection, schema, selection, chosen))
+        columns = [*chosen, *hidden_columns(schema, chosen)]
+        found = read_bars_of(self._connection, schema, selection, columns, last=last)
+        return labelled(found, schema, selection.key, chosen)
 
     def read_polars(self, symbol: str, threshold_decimal_bps: int, **options: Any) -> pl.DataFrame:
         """Read bars as a Polars DataFrame; options are those of `read`."""
@@ -124,11 +135,13 @@ class BarReader:
             symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
         )
         chosen = chosen_columns(schema, columns, plugin_features)
-        labels = feature_labels(self._connection, schema, selection, chosen)
+        labels, read = read_labels(self._connection, schema, selection, chosen)
         empty = read_bars_of(self._connection, schema, selection, chosen, last=0)
         pages = iter_pages(self._connection, schema, selection, chosen, rows=rows)
-        batches = (batch for page in pages for batch in with_labels(page, labels).to_batches())
-        return pa.RecordBatchReader.from_batches(with_labels(empty, labels).schema, batches)
+        batches = (
+            batch for page in pages for batch in with_labels(page, labels, read).to_batches()
+        )
+        return pa.RecordBatchReader.from_batches(with_labels(empty, labels, read).schema, batches)
 
     def count(
         self,
@@ -170,14 +183,29 @@ class BarReader:
         start_ms: int | None = None,
         end_ms: int | None = None,
         ouroboros_mode: str = "month",
+        lookback: int | None = None,
     ) -> Outdated:
-        """Find rows whose features `version` of `provider` did not make.
+        """Find every row whose features may differ from those of one run over the stored bars.
 
-        Decided by the recorded version, never by NULL: warm-up and undefined are NULL too.
+        Those that another version made, and those in whose reach a bar changed, came or went
+        since. Decided by what the rows record (see `facts`), never by NULL: warm-up and undefined
+        are NULL too.
+
+        Args:
+            symbol: Trading symbol.
+            threshold_decimal_bps: Threshold in decimal basis points.
+            provider: Name of the provider.
+            version: Version that should have made them.
+            start_ms: First close time, ms, inclusive.
+            end_ms: Last close time, ms, inclusive.
+            ouroboros_mode: `month`, `week` or `year`.
+            lookback: Earlier bars that fix a value; by default what the last backfill of this
+                version noted, and all of them where none did.
         """
         selection = select_series(
             symbol, threshold_decimal_bps, ouroboros_mode, start_ms=start_ms, end_ms=end_ms
         )
-        return find_outdated(
-            self._connection, self.schema(), selection, feature_name(provider), version
-        )
+        if lookback is None:
+            lookback = stored_lookback(self._connection, self._table, provider, version)
+        wanted = Wanted(feature_name(provider), version, lookback)
+        return find_outdated(self._connection, self.schema(), selection, wanted)

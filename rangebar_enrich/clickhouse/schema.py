@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from rangebar_enrich.clickhouse.columns import BY_NAME, COLUMNS, FEATURE_TYPE, NEEDED, TableColumn
+from rangebar_enrich.clickhouse.columns import (
+    BAR_AT,
+    BY_NAME,
+    COLUMNS,
+    FACT_TYPE,
+    FACTS,
+    FEATURE_TYPE,
+    FOLLOWS,
+    NEEDED,
+    TableColumn,
+)
 from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose, join, quote
 from rangebar_enrich.errors import SchemaError, message
@@ -19,25 +29,39 @@ DEDUPLICATION_WINDOW = 10_000
 SORTING_KEY = ("symbol", "threshold_decimal_bps", "ouroboros_mode", "close_time_ms")
 VERSION_PREFIX = "_version_"
 """Provenance columns: `_version_<provider>`. No feature can be named so."""
+MADE_PREFIX = "_made_"
+"""What a provider's features know: `_made_<provider>`, see `facts`."""
 
 _CREATE = """
-CREATE TABLE IF NOT EXISTS $table ($columns)
+CREATE TABLE IF NOT EXISTS $table ($columns, $indexes)
 ENGINE = ReplacingMergeTree(computed_at)
 PARTITION BY (symbol, threshold_decimal_bps, toYYYYMM(toDateTime(intDiv(close_time_ms, 1000), 'UTC')))
 ORDER BY (symbol, threshold_decimal_bps, ouroboros_mode, close_time_ms)
 SETTINGS non_replicated_deduplication_window = 10000
 """
+_PRINT = """
+SELECT groupBitXor(cityHash64(name, type, default_kind)) FROM system.columns
+WHERE database = {database:String} AND table = {table:String}
+"""
 _COLUMNS = """
 SELECT name, type, default_kind, comment,
     (SELECT any(partition_key) FROM system.tables
-     WHERE database = {database:String} AND name = {table:String})
+     WHERE database = {database:String} AND name = {table:String}), $fingerprint
 FROM system.columns
 WHERE database = {database:String} AND table = {table:String} ORDER BY position
 """
+FINGERPRINT = Sql(f"({_PRINT.strip()})")
+"""A number that changes with any column; binds `database` and `table`."""
 _TABLE = """
 SELECT engine, engine_full, sorting_key FROM system.tables
 WHERE database = {database:String} AND name = {table:String}
 """
+
+
+_TAKES = re.compile(
+    r"(LowCardinality\()?(Nullable\()?"
+    r"(U?Int(8|16|32|64)|Float(32|64)|Bool|String|DateTime64\(\d+(, '[^']*')?\)|Decimal\(\d+, \d+\))\)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +86,19 @@ class StoredColumn:
         return self.default_kind in {"", "DEFAULT"}
 
     @property
+    def goes_through_arrow(self) -> bool:
+        """Whether its values survive the way through Arrow and back."""
+        return _TAKES.fullmatch(self.type) is not None
+
+    @property
     def is_version(self) -> bool:
         """Whether it holds provider versions."""
         return self.name.startswith(VERSION_PREFIX)
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether it holds what rows know of their own history; see `facts`."""
+        return self.name in {BAR_AT, FOLLOWS} or self.name.startswith(MADE_PREFIX)
 
     @property
     def is_feature(self) -> bool:
@@ -92,11 +126,21 @@ class StoredColumn:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """What the database says of the bar table."""
+    """What the database says of the bar table.
+
+    Attributes:
+        table: Its name.
+        columns: Its columns by name, those of `facts` left out.
+        partition_key: How it is cut into partitions.
+        fingerprint: All columns, as a number.
+        facts: Columns in which rows know their own history.
+    """
 
     table: TableName
     columns: Mapping[str, StoredColumn]
     partition_key: str
+    fingerprint: int = 0
+    facts: Mapping[str, StoredColumn] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> dict[str, StoredColumn]:
@@ -109,6 +153,11 @@ class TableSchema:
         return frozenset(name for name, column in self.columns.items() if column.is_version)
 
     @property
+    def has_facts(self) -> bool:
+        """Whether rows know when their bar changed; see `facts`."""
+        return {BAR_AT, FOLLOWS} <= self.facts.keys()
+
+    @property
     def partition_is_utc(self) -> bool:
         """Whether months are cut in UTC whatever the server's time zone."""
         return "UTC" in self.partition_key
@@ -119,33 +168,46 @@ def version_column(provider: str) -> str:
     return f"{VERSION_PREFIX}{provider}"
 
 
+def made_column(provider: str) -> str:
+    """Return the column that holds what a row's features of `provider` know."""
+    return f"{MADE_PREFIX}{provider}"
+
+
 def column_sql(column: TableColumn) -> Sql:
     """Return the declaration of a column of the bar table."""
     default = f" DEFAULT {column.default}" if column.default is not None else ""
     return Sql(f"{quote(column.name)} {column.type}{default}")
 
 
+def made_clause(provider: str) -> Sql:
+    """Return the declaration of the column that holds what a provider's features know."""
+    return Sql(f"{quote(made_column(provider))} {FACT_TYPE} DEFAULT 0")
+
+
+def index_clauses() -> list[Sql]:
+    """Return the declarations of indexes that find what changed since a stamp."""
+    columns = (BAR_AT, "computed_at")
+    names = [quote(f"{name.strip('_')}_minmax") for name in columns]
+    kind = "TYPE minmax GRANULARITY 1"
+    return [Sql(f"INDEX {n} {quote(c)} {kind}") for n, c in zip(names, columns, strict=True)]
+
+
 def create_table_sql(table: TableName) -> str:
     """Return the statement that makes the bar table."""
-    columns = join(column_sql(column) for column in COLUMNS)
-    return compose(_CREATE, table=table.sql, columns=columns).strip()
+    columns = join(column_sql(column) for column in (*COLUMNS, *FACTS))
+    indexes = join(index_clauses())
+    return compose(_CREATE, table=table.sql, columns=columns, indexes=indexes).strip()
 
 
-def ensure_table(connection: Connection, table: TableName) -> TableSchema:
-    """Make database and table where they are missing; see that an existing table will do.
-
-    A table made by rangebar is used as it is; only a missing deduplication window is set.
+def check_table(connection: Connection, table: TableName) -> None:
+    """See that an existing table will do; only a missing deduplication window is set.
 
     Raises:
         SchemaError: The table differs in a way that would lose or double rows.
     """
-    connection.command(compose("CREATE DATABASE IF NOT EXISTS $db", db=table.database_sql))
-    connection.command(create_table_sql(table))
     engine_full = _check_engine(connection, table)
-    schema = read_schema(connection, table)
-    _check_columns(schema)
+    _check_columns(read_schema(connection, table))
     _ensure_window(connection, table, engine_full)
-    return schema
 
 
 def read_schema(connection: Connection, table: TableName) -> TableSchema:
@@ -155,12 +217,14 @@ def read_schema(connection: Connection, table: TableName) -> TableSchema:
         SchemaError: There is no such table.
     """
     params = {"database": table.database, "table": table.table}
-    found = connection.rows(_COLUMNS, params)
+    found = connection.rows(compose(_COLUMNS, fingerprint=FINGERPRINT), params)
     if not found:
         msg = message(f"Table '{table}' does not exist.", hint="call store.ensure_table() first.")
         raise SchemaError(msg)
     columns = {row[0]: StoredColumn(*row[:4]) for row in found}
-    return TableSchema(table, columns, found[0][4])
+    facts = {name: column for name, column in columns.items() if column.is_fact}
+    others = {name: column for name, column in columns.items() if name not in facts}
+    return TableSchema(table, others, found[0][4], found[0][5], facts)
 
 
 def _check_engine(connection: Connection, table: TableName) -> str:

@@ -75,3 +75,12 @@ def with_constants(rows: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Tab
             entry = pa.array([value.as_py()], value.type)
             rows = rows.append_column(name, pa.DictionaryArray.from_arrays(codes, entry))
     return rows
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """Return the same values without dictionaries, in one chunk a column."""
+    columns = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in rows.combine_chunks().columns
+    ]
+    return pa.table(columns, names=rows.column_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,20 +12,22 @@ from rangebar_enrich.clickhouse.features import Features
 from rangebar_enrich.clickhouse.guards import check_bars
 from rangebar_enrich.clickhouse.identifiers import TableName
 from rangebar_enrich.clickhouse.ingest import read_incoming
-from rangebar_enrich.clickhouse.lease import LEASE_SECONDS, KnownClaims, ensure_claims
-from rangebar_enrich.clickhouse.migration import DEFAULT_TABLE, migrate, wanted_features
+from rangebar_enrich.clickhouse.lease import LEASE_SECONDS
+from rangebar_enrich.clickhouse.migration import DEFAULT_TABLE, wanted_features
 from rangebar_enrich.clickhouse.modes import ModeGuard, check_guard
-from rangebar_enrich.clickhouse.provenance import ensure_registry
+from rangebar_enrich.clickhouse.partitions import optimize_series
+from rangebar_enrich.clickhouse.query import select_series
 from rangebar_enrich.clickhouse.reader import BarReader
 from rangebar_enrich.clickhouse.retry import RetryPolicy
-from rangebar_enrich.clickhouse.schema import ensure_table
+from rangebar_enrich.clickhouse.session import Session
 from rangebar_enrich.clickhouse.stamps import builder_version
 from rangebar_enrich.clickhouse.write import BarWriter, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from rangebar_enrich.clickhouse.backfill import BackfillResult
+    from rangebar_enrich.clickhouse.job import SeriesReport
+    from rangebar_enrich.clickhouse.tally import BackfillResult
     from rangebar_enrich.engine import Enricher
 
 
@@ -34,14 +36,6 @@ class BarStore(BarReader):
 
     Open one with `BarStore.connect`; it is a context manager. Threads may share it.
     """
-
-    def __init__(
-        self, connection: Connection, table: TableName, *, lease_seconds: float = LEASE_SECONDS
-    ) -> None:
-        super().__init__(connection, table)
-        self._lease = lease_seconds
-        self._is_ensured = False
-        self._known: KnownClaims = {}
 
     @classmethod
     def connect(
@@ -70,7 +64,13 @@ class BarStore(BarReader):
         """
         name = TableName(table)
         connection = open_connection(url, retry=retry, **options)
-        return cls(connection, name, lease_seconds=lease_seconds)
+        return cls(Session(connection, name, lease_seconds=lease_seconds))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: it connects for itself when it is first used."""
+        session = self._session
+        parts = (session.connection, session.table, session.leases.seconds)
+        return _reopened, (type(self), *parts)
 
     @property
     def client(self) -> Client:
@@ -97,7 +97,9 @@ class BarStore(BarReader):
         self.close()
 
     def close(self) -> None:
-        """Close the connection; a second call does nothing."""
+        """Let go of the leases and close the connection; a second call does nothing."""
+        if self._connection.is_usable:
+            self._session.leases.release_all()
         self._connection.close()
 
     def __repr__(self) -> str:
@@ -107,21 +109,13 @@ class BarStore(BarReader):
     def ensure_table(self) -> None:
         """Make the tables where they are missing, and see that an existing bar table will do.
 
-        Beside the bar table there are two small ones: `…_claims`, one row a series, and
-        `…_providers`, one row a provider version.
+        Beside the bar table there are three small ones: `…_claims` with the leases, one row a
+        series; `…_providers`, one row a provider version; `…_states`, one row for each of both.
 
         Raises:
             SchemaError: An existing table differs in a way that would lose or double rows.
         """
-        self._connection.check_usable()
-        ensure_table(self._connection, self._table)
-        ensure_claims(self._connection, self._table)
-        ensure_registry(self._connection, self._table)
-        self._is_ensured = True
-
-    def _ensure_once(self) -> None:
-        if not self._is_ensured:
-            self.ensure_table()
+        self._session.ensure()
 
     def migrate(self, providers: Iterable[Any] | str, *, codec: str | None = None) -> list[str]:
         """Add a nullable column for every feature, in one ALTER; idempotent.
@@ -138,9 +132,9 @@ class BarStore(BarReader):
             SchemaError: A column exists with another type.
         """
         wanted = wanted_features(providers)
-        self._ensure_once()
-        before = self.schema()
-        after = migrate(self._connection, before, wanted, codec=codec)
+        self._session.schema()
+        before = self._session.refresh()
+        after = self._session.migrated(wanted, codec=codec)
         return [name for name in after.features if name not in before.columns]
 
     def write(
@@ -155,6 +149,7 @@ class BarStore(BarReader):
         verify: bool = False,
         max_width_multiple: float | None = None,
         mode_guard: ModeGuard = "strict",
+        is_continued: bool = False,
     ) -> WriteResult:
         """Write bars and their features.
 
@@ -172,9 +167,14 @@ class BarStore(BarReader):
             max_width_multiple: Refuse bars wider than so many thresholds.
             mode_guard: Whether a second ouroboros mode of one (symbol, threshold) is refused
                 (`strict`), logged (`warn`) or not looked for (`off`).
+            is_continued: The features were computed with the bars that are stored before these,
+                as `live` or `run(history=...)` do. Otherwise they count as those of a series that
+                begins with the batch, and where stored bars come before it the next backfill
+                looks at what reaches back to them.
 
         Returns:
-            Rows, inserts, retries and seconds.
+            Rows, inserts, retries and seconds; and which bars were skipped since they changed
+            after the caller had read them.
 
         Raises:
             WriteRefusedError: The bars break a rule; nothing was written.
@@ -188,7 +188,7 @@ class BarStore(BarReader):
             builder=builder_version() if version is None else version,
             mode_guard=mode_guard,
             verify=verify,
-            lease_seconds=self._lease,
+            is_continued=is_continued,
         )
         with announced(self.table, symbol, threshold_decimal_bps) as news:
             incoming = read_incoming(
@@ -200,10 +200,7 @@ class BarStore(BarReader):
             )
             check_bars(incoming, max_width_multiple=max_width_multiple)
             news.started(incoming)
-            self._ensure_once()
-            result = BarWriter(
-                self._connection, self._table, incoming, options, self._known
-            ).write()
+            result = BarWriter(self._session, incoming, options).write()
             news.completed(result)
         return result
 
@@ -215,20 +212,25 @@ class BarStore(BarReader):
         *,
         ouroboros_mode: str = "month",
         rows: int = 100_000,
+        start_ms: int | None = None,
+        providers: Sequence[str] | None = None,
+        force: bool = False,
+        retry_failed: bool = False,
     ) -> BackfillResult:
-        """Compute and store the features that stored bars of one series lack: the daily job.
+        """Compute and store what is outdated in one series: the daily job for one.
 
-        Rows whose recorded version of a provider is missing or not the enricher's are enriched
-        with just the history that fixes their values, and written page by page. Idempotent; a run
-        that is broken off is completed by the next one.
+        See `backfill`, which does it for all of them.
 
         Args:
-            enricher: The providers. One whose values depend on the whole series, and that neither
-                declares `lookback` nor can be held as state, is computed in one run over all of it.
+            enricher: The providers.
             symbol: Trading symbol.
             threshold_decimal_bps: Threshold in decimal basis points.
             ouroboros_mode: `month`, `week` or `year`.
             rows: Most bars of a page in memory.
+            start_ms: As for `backfill`.
+            providers: As for `backfill`.
+            force: As for `backfill`.
+            retry_failed: As for `backfill`.
 
         Returns:
             Rows, range, the providers that were outdated, and all outcomes; rows of a provider
@@ -238,14 +240,113 @@ class BarStore(BarReader):
             SchemaError: The table or a column is not as needed.
             WriteFailedError: The database failed; repeat the call.
         """
-        from rangebar_enrich.clickhouse.backfill import Backfill
-
-        backfill = Backfill(
-            self,
+        key = select_series(symbol, threshold_decimal_bps, ouroboros_mode).key
+        reports = self.backfill(
             enricher,
+            symbol=symbol,
+            threshold_decimal_bps=key.threshold_decimal_bps,
+            ouroboros_mode=key.ouroboros_mode,
+            rows=rows,
+            start_ms=start_ms,
+            providers=providers,
+            force=force,
+            retry_failed=retry_failed,
+        )
+        for report in reports:
+            if report.result is not None:
+                return report.result
+            if report.error is not None:
+                raise report.error
+        from rangebar_enrich.clickhouse.tally import NOTHING_DONE
+
+        return NOTHING_DONE
+
+    def backfill(
+        self,
+        enricher: Enricher,
+        *,
+        symbol: str | None = None,
+        threshold_decimal_bps: int | None = None,
+        ouroboros_mode: str | None = None,
+        start_ms: int | None = None,
+        providers: Sequence[str] | None = None,
+        force: bool = False,
+        retry_failed: bool = False,
+        check: bool = False,
+        rows: int = 100_000,
+        on_done: Callable[[SeriesReport], None] | None = None,
+    ) -> list[SeriesReport]:
+        """Bring the features of stored bars to what one run over them gives: the daily job.
+
+        Only rows that are outdated are written: those of a new version, and those in whose
+        reach a bar changed, came or went, whoever wrote it. Idempotent; a run that is broken off
+        is completed by the next one. A series that fails stops none of the others.
+
+        Args:
+            enricher: The providers. One whose values depend on the whole series, and that can't
+                be held as state, is computed in one run over all of it.
+            symbol: Only this symbol.
+            threshold_decimal_bps: Only this threshold.
+            ouroboros_mode: Only this mode.
+            start_ms: Only rows that close at or after this time, ms.
+            providers: Names; only these.
+            force: Compute the rows again, although they are up to date.
+            retry_failed: Try again what failed before, although neither version nor bars changed.
+            check: Hold every row against its neighbours, and not only what was written since the
+                last time: finds what was deleted.
+            rows: Most bars of a page in memory.
+            on_done: Called after each series, with its report.
+
+        Returns:
+            A report for each series that had something outdated, then one for each that was done
+            before and has nothing new.
+
+        Raises:
+            SchemaError: The table or a column is not as needed.
+            QueryError: The database failed before it was known what is to be done.
+        """
+        from rangebar_enrich.clickhouse.job import Job, Scope
+
+        self._connection.check_usable()
+        scope = Scope(
             symbol,
             threshold_decimal_bps,
-            ouroboros_mode=ouroboros_mode,
-            rows=rows,
+            ouroboros_mode,
+            start_ms=start_ms,
+            providers=providers,
+            force=force,
+            retry_failed=retry_failed,
+            check=check,
         )
-        return backfill.run()
+        reports = []
+        for report in Job(self._session, enricher, scope, rows=rows).run():
+            reports.append(report)
+            if on_done is not None:
+                on_done(report)
+        return reports
+
+    def optimize(
+        self, symbol: str, threshold_decimal_bps: int, *, since_ms: int | None = None
+    ) -> int:
+        """Merge away rows of a series that were replaced: features written later double a table.
+
+        Costs about what writing the series anew does; the server does it by itself in time.
+
+        Args:
+            symbol: Trading symbol.
+            threshold_decimal_bps: Threshold in decimal basis points; with all modes.
+            since_ms: Only months that end after this time, ms.
+
+        Returns:
+            How many partitions were merged.
+        """
+        return optimize_series(
+            self._connection, self.schema(), symbol, threshold_decimal_bps, since_ms=since_ms
+        )
+
+
+def _reopened(
+    kind: type[BarStore], connection: Connection, table: TableName, lease_seconds: float
+) -> BarStore:
+    """Return a store that was pickled or copied."""
+    return kind(Session(connection, table, lease_seconds=lease_seconds))
