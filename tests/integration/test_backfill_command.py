@@ -43,9 +43,9 @@ def test_migrate_then_backfill_then_nothing_to_do(folder):
     assert json.loads(run(folder, "migrate", *both).stdout)["added"] == []
     first = run(folder, "backfill", *both)
     assert first.returncode == 0
-    (series,) = json.loads(first.stdout)["series"]
+    (series,) = map(json.loads, first.stdout.splitlines())
     assert (series["rows"], series["outdated"]) == (rows, {"flow": rows})
-    (again,) = json.loads(run(folder, "backfill", *both).stdout)["series"]
+    (again,) = map(json.loads, run(folder, "backfill", *both).stdout.splitlines())
     assert (again["rows"], again["outdated"]) == (0, {})
 
 

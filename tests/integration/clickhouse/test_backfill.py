@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 import rangebar_enrich as rbe
+from rangebar_enrich.clickhouse.rewrite import Rewriter
 from rangebar_enrich.errors import WriteFailedError
 
 from .conftest import make_bars
@@ -96,29 +97,20 @@ def test_backfill_of_a_new_version_leaves_the_others(store):
     assert after.schema.field("finite_mean").metadata[b"version"] == b"2"
 
 
-def test_backfill_reads_only_the_history_it_needs(store, monkeypatch):
+def test_backfill_reads_only_the_history_it_needs(store):
     bars = make_bars(60)
     store.write(bars.slice(0, 50), **SERIES)
     fill(store, finite())
+    store.client.command(f"TRUNCATE TABLE {store.table}_states")
     store.write(bars.slice(50), **SERIES)
-    read: list[int] = []
-    original = type(store).read
-
-    def spy(self, *args, **options):
-        found = original(self, *args, **options)
-        read.append(found.num_rows)
-        return found
-
-    monkeypatch.setattr(type(store), "read", spy)
-    assert fill(store, finite()).rows == 10
-    assert max(read) == 5
-    monkeypatch.undo()
+    result = fill(store, finite())
+    assert (result.rows, result.read) == (10, 10 + 6)
     assert_stored_equals_one_run(store, finite())
 
 
 def test_backfill_broken_off_is_completed_by_the_next(store, monkeypatch):
     store.write(make_bars(40), **SERIES)
-    original, calls = type(store).write, []
+    original, calls = Rewriter.write, []
 
     def fail_at_the_second(self, *args, **options):
         calls.append(1)
@@ -127,7 +119,7 @@ def test_backfill_broken_off_is_completed_by_the_next(store, monkeypatch):
             raise WriteFailedError(msg)
         return original(self, *args, **options)
 
-    monkeypatch.setattr(type(store), "write", fail_at_the_second)
+    monkeypatch.setattr(Rewriter, "write", fail_at_the_second)
     with pytest.raises(WriteFailedError, match="the database went away"):
         fill(store, finite(), rows=15)
     monkeypatch.undo()
@@ -141,7 +133,19 @@ def test_backfill_leaves_what_failed_outdated(store):
     told = {one.provider: one.status for one in result.outcomes}
     assert told["finite"] == "ok"
     assert told["broken"] != "ok"
-    assert dict(fill(store, finite(), broken()).providers) == {"broken": 20}
+    assert store.outdated("BTCUSDT", 250, provider="broken", version="1").rows == 20
+
+
+def test_backfill_tries_a_failure_again_when_there_is_reason_to(store):
+    bars = make_bars(21)
+    store.write(bars.slice(0, 20), **SERIES)
+    fill(store, finite(), broken())
+    assert dict(fill(store, finite(), broken()).providers) == {}
+    again = fill(store, finite(), broken(), retry_failed=True)
+    assert dict(again.providers) == {"broken": 20}
+    store.write(bars.slice(20), **SERIES)
+    after = fill(store, finite(), broken())
+    assert (dict(after.providers), after.rows) == ({"finite": 1, "broken": 21}, 1)
 
 
 def test_backfill_keeps_the_builder_s_version(store):

@@ -123,8 +123,11 @@ def test_changed_bars_mark_other_features_stale(store, make_bars):
     assert actual["momentum_x"].to_pylist() == bars["momentum_x"].to_pylist()
     found = {row.version: row.rows for row in store.provenance("BTCUSDT", 250)}
     assert found == {"1.0": 5, "1.0 (stale)": 1}
-    outdated = store.outdated("BTCUSDT", 250, provider="momentum", version="1.0")
+    asked = {"provider": "momentum", "version": "1.0"}
+    outdated = store.outdated("BTCUSDT", 250, **asked, lookback=0)
     assert (outdated.rows, outdated.first_ms) == (1, bars["close_time_ms"][0].as_py())
+    # NOTE: how far a provider looks back that no backfill knows, nobody can say.
+    assert [store.outdated("BTCUSDT", 250, **asked, lookback=n).rows for n in (2, None)] == [3, 6]
 
 
 def test_changed_bars_recompute_the_cascade_flag(store, make_bars):

@@ -112,18 +112,31 @@ def test_event_of_a_refused_write(store, make_bars):
     assert seen[0].details["error"].startswith("WriteRefusedError: 2 bar(s) refused")
 
 
-def test_claims_outlast_a_clock_that_goes_back(store, connect, make_bars, monkeypatch):
+def test_leases_outlast_a_clock_that_goes_back(store, connect, make_bars, monkeypatch):
     import time
 
     store.write(make_bars(3, seed=1), **SERIES)
     real = time.time
-    monkeypatch.setattr("rangebar_enrich.clickhouse.lease.time.time", lambda: real() - 3600)
+    monkeypatch.setattr("rangebar_enrich.clickhouse.chain.time.time", lambda: real() - 3600)
     last = make_bars(3, seed=2)
     connect().write(last, **SERIES, verify=True)
     assert (
         store.read("BTCUSDT", 250, columns=["close"])["close"].to_pylist()
         == last["close"].to_pylist()
     )
+
+
+def test_clock_that_is_years_ahead_is_refused(store, make_bars, monkeypatch):
+    import time
+
+    ahead = time.time() + 3 * 365 * 86_400
+    monkeypatch.setattr("rangebar_enrich.clickhouse.chain.time.time", lambda: ahead)
+    expected = r"(?s)ahead of the database's by more than a day:\n- here: 20.* UTC\n- database: 20"
+    with pytest.raises(WriteRefusedError, match=expected):
+        store.write(make_bars(3), **SERIES)
+    monkeypatch.undo()
+    assert store.count("BTCUSDT", 250) == 0
+    assert store.write(make_bars(3), **SERIES).rows == 3
 
 
 def test_rows_of_a_clock_ahead_are_replaced(store, make_bars):
@@ -147,7 +160,7 @@ def test_writer_that_is_overtaken_writes_again(store, connect, make_bars, monkey
     slow, quick = connect(lease_seconds=0.05), store
     original, slept = BarWriter._send, []
 
-    def send(self, schema, plan):
+    def send(self, schema, plan, hold):
         if not slept:
             slept.append(1)
             # NOTE: what an embedded holder of this process looks like to itself: expired.
@@ -155,7 +168,7 @@ def test_writer_that_is_overtaken_writes_again(store, connect, make_bars, monkey
 
             time.sleep(0.3)
             quick.write(make_bars(5, trend_x=("trend", "1")), **SERIES)
-        return original(self, schema, plan)
+        return original(self, schema, plan, hold)
 
     monkeypatch.setattr(BarWriter, "_send", send)
     slow.write(make_bars(5, momentum_x=("momentum", "1")), **SERIES, verify=True)
@@ -164,18 +177,17 @@ def test_writer_that_is_overtaken_writes_again(store, connect, make_bars, monkey
 
 
 def test_writer_waits_no_longer_than_told(store, connect, make_bars):
-    from rangebar_enrich.clickhouse.lease import Claims
     from rangebar_enrich.clickhouse.retry import RetryCount
 
     store.ensure_table()
-    other = Claims(store._connection, store._table, RetryCount(), known={}, lease_seconds=60)
-    other.acquire([("BTCUSDT", 250)])
     impatient = connect(retry=RetryPolicy(attempts=2, seconds=0.2))
-    with pytest.raises(
-        WriteFailedError, match=r"^Another writer has held BTCUSDT@250 for more than 0.2 s\."
+    with (
+        store._session.leases.hold([("BTCUSDT", 250)], RetryCount()),
+        pytest.raises(
+            WriteFailedError, match=r"^Another writer has held BTCUSDT@250 for more than 0.2 s\."
+        ),
     ):
         impatient.write(make_bars(3), **SERIES)
-    other.release()
     assert impatient.write(make_bars(3), **SERIES).rows == 3
 
 
@@ -253,7 +265,7 @@ def test_tls_options_are_passed_on(monkeypatch):
 def test_write_that_breaks_off_says_so(standin, make_bars):
     with BarStore.connect(standin.url, table="broken_off.range_bars", retry=ONCE) as store:
         store.ensure_table()
-        standin.fault(["ok"] * 5 + ["code:252"] * 3)
+        standin.fault(["ok"] * 4 + ["code:252"] * 3)
         expected = (
             r"^The write to 'broken_off\.range_bars' broke off; 0 insert\(s\) were done\.\n"
             r"- The database refused a statement:\n- (?s:.*)"
