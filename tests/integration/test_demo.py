@@ -91,6 +91,7 @@ def test_demo_tells_of_other_rows_under_its_key(tmp_path):
     assert "choose another --symbol or --output" in second.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_demo_takes_a_file_of_real_trades(real_trades, tmp_path):
     done = run("demo", "--trades", real_trades, "--dbps", "50", "--output", "a b", folder=tmp_path)

@@ -49,6 +49,7 @@ def test_example_package_enriches_without_being_named(installed):
     assert done.stdout == f"{names} [20, 20, 20]\n", done.stderr
 
 
+@pytest.mark.slow
 def test_example_package_passes_its_own_tests(installed):
     args = (
         "-q",

@@ -80,7 +80,7 @@ def batches(enricher, bars):
 WAYS = [chunked, increments, pushes, restarts, one_by_one, from_the_first, batches]
 
 
-@pytest.fixture(scope="module", params=["real", "simulated"])
+@pytest.fixture(scope="module", params=[pytest.param("real", marks=pytest.mark.slow), "simulated"])
 def case(request, make_bars):
     if request.param == "simulated":
         return make_bars(700, seed=11)

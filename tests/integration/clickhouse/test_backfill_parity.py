@@ -29,7 +29,7 @@ def providers(plugin):
     return [*make_pack(), plugin]
 
 
-@pytest.fixture(params=["real", "simulated"])
+@pytest.fixture(params=[pytest.param("real", marks=pytest.mark.slow), "simulated"])
 def bars(request):
     if request.param == "real":
         return pa.table(request.getfixturevalue("real_batch")(50)).slice(0, 900)
