@@ -37,7 +37,7 @@ from rangebar_enrich._run.lazy import lazy_features
 from rangebar_enrich._run.outputs import feature_columns
 from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import EnrichmentResult
-from rangebar_enrich._run.settings import Engine, OnError, Settings, settings_of
+from rangebar_enrich._run.settings import Engine, OnError, Settings, Windows, settings_of
 from rangebar_enrich._stream.batches import BatchWalk
 from rangebar_enrich._stream.dependence import Dependence, dependences
 from rangebar_enrich._stream.explanation import explain_plan, fixed_by
@@ -60,6 +60,7 @@ class Enricher:
             feature columns. `None`: those found by entry point.
         on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
         engine: Engine of Polars: `"auto"` (see `explain`), `"in-memory"` or `"streaming"`.
+        windows: `"relative"`: the same bits in every way of computing; `"polars"`: Polars' own.
 
     Raises:
         ProviderError: `on_error="raise"` and a provider breaks its declaration.
@@ -71,8 +72,9 @@ class Enricher:
         *,
         on_error: OnError = "null",
         engine: Literal["auto"] | Engine = "auto",
+        windows: Windows = "relative",
     ) -> None:
-        self.__setstate__(settings_of(providers, on_error=on_error, engine=engine))
+        self.__setstate__(settings_of(providers, on_error=on_error, engine=engine, windows=windows))
 
     def __getstate__(self) -> Settings:
         """Pickle how it was made: locks and plans are made anew, in any process."""
@@ -98,7 +100,7 @@ class Enricher:
         """How many earlier bars fix every value: the larger of lookback and warm-up.
 
         `None` where a provider's values depend on the whole series and it declares no `lookback`.
-        Counted for the bars seen last, or for the Rust builder's columns before any were seen.
+        Counted for the bars seen last, before any were seen for the Rust builder's columns.
         """
         return fixed_by(self._planner.latest())
 
@@ -368,8 +370,8 @@ def enrich_bars(
         UnsupportedBarsError: The object holds no bars, or a legacy provider met a LazyFrame.
         ProviderError: `on_error="raise"` and a provider failed.
     """
-    given = providers is not None
-    enricher = Enricher(providers, on_error=on_error) if given else default_enricher(on_error)
+    default = providers is None
+    enricher = default_enricher(on_error) if default else Enricher(providers, on_error=on_error)
     if enricher.is_empty:
         return bars
     if isinstance(bars, pl.LazyFrame):

@@ -80,11 +80,12 @@ class Sharing:
     exprs: Mapping[str, pl.Expr]
 
 
-def share(exprs: Mapping[str, pl.Expr]) -> Sharing:
+def share(exprs: Mapping[str, pl.Expr], written: Mapping[str, Node] | None = None) -> Sharing:
     """Find what `exprs` have in common and is worth computing once.
 
     Args:
         exprs: Feature column to its expression, all of one stage.
+        written: Scratch columns that they read, to what stands for them in a text.
 
     Returns:
         The same features, value for value. An expression with a Python function, or whose tree
@@ -109,7 +110,9 @@ def share(exprs: Mapping[str, pl.Expr]) -> Sharing:
         body, depth[key] = _inner(nodes[key], names, depth)
         expr = tree.encode(body).alias(names[key])
         levels.setdefault(depth[key], []).append(
-            SharedPart(names[key], expr, show(nodes[key]), tuple(users[key]))
+            SharedPart(
+                names[key], expr, show(as_written(nodes[key], written or {})), tuple(users[key])
+            )
         )
     rewritten = {
         column: tree.encode(_rewrite(trees[column], names)) if column in trees else expr
@@ -207,6 +210,14 @@ def _inner(node: Node, names: Mapping[bytes, str], depth: Mapping[bytes, int]) -
 def _below(node: Node) -> Iterator[Node]:
     for child in tree.children(node):
         yield from _candidates(child)
+
+
+def as_written(node: Node, written: Mapping[str, Node]) -> Node:
+    """Return a tree as its author wrote it: with expressions in the place of scratch columns."""
+    if tree.kind(node) == "Column" and tree.body(node) in written:
+        return as_written(written[tree.body(node)], written)
+    children = tree.children(node)
+    return tree.rebuild(node, [as_written(one, written) for one in children]) if children else node
 
 
 def _rewrite(node: Node, names: Mapping[bytes, str]) -> Node:

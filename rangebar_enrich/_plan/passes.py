@@ -17,7 +17,11 @@ PASSES = (compiled, ordered, proven, joined)
 
 
 def make_plan(
-    declarations: Sequence[Declaration], context: BarContext, *, similar: Plan | None = None
+    declarations: Sequence[Declaration],
+    context: BarContext,
+    *,
+    relative: bool = True,
+    similar: Plan | None = None,
 ) -> Plan:
     """Compile and order providers for one context.
 
@@ -26,10 +30,11 @@ def make_plan(
     Args:
         declarations: The providers, in output order.
         context: What they may know of the bars.
+        relative: Whether windows are the kernels', not Polars' own.
         similar: A plan for the same columns and another context; it is returned where all
             expressions are equal to its own.
     """
-    plan = asked(Plan(tuple(declarations), context))
+    plan = asked(Plan(tuple(declarations), context, relative))
     if similar is not None and not plan.failures and similar.has_exprs(plan.exprs):
         return similar
     for one in PASSES:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
-from rangebar_enrich._expr.common import Sharing, share
 from rangebar_enrich._plan.over import is_groupable
 from rangebar_enrich._plan.provider import CompiledProvider
 from rangebar_enrich._provider.declaration import Declaration, Kind
@@ -27,10 +27,14 @@ class NativeStep:
     Attributes:
         stages: Providers of each stage; a stage reads what the stages before it made.
         shown: Columns of these providers that others read: they are mended inside the plan.
+        schema: Dtypes of all columns, those of the bars and those that are made.
+        relative: Whether windows are the kernels', not Polars' own.
     """
 
     stages: tuple[tuple[CompiledProvider, ...], ...]
     shown: frozenset[str]
+    schema: Mapping[str, pl.DataType] = field(default_factory=dict)
+    relative: bool = True
 
     @cached_property
     def providers(self) -> tuple[CompiledProvider, ...]:
@@ -48,10 +52,10 @@ class NativeStep:
         return tuple(column for provider in self.providers for column in provider.exprs)
 
     @cached_property
-    def sharing(self) -> tuple[Sharing, ...]:
-        """What the expressions of each stage have in common, across providers."""
+    def exprs(self) -> tuple[Mapping[str, pl.Expr], ...]:
+        """The expressions of each stage, by column."""
         return tuple(
-            share({column: expr for one in stage for column, expr in one.exprs.items()})
+            {column: expr for one in stage for column, expr in one.exprs.items()}
             for stage in self.stages
         )
 
@@ -75,7 +79,7 @@ class NativeStep:
         )
 
     @cached_property
-    def forms(self) -> dict[Hashable, tuple[tuple[pl.Expr, ...], ...]]:
+    def forms(self) -> dict[Hashable, Any]:
         """What `lower` made of the step, kept."""
         return {}
 
@@ -90,7 +94,8 @@ class NativeStep:
             return self
         if dropped not in self._subsets:
             kept = (tuple(one for one in stage if one.name not in dropped) for stage in self.stages)
-            step = NativeStep(tuple(stage for stage in kept if stage), self.shown)
+            stages = tuple(stage for stage in kept if stage)
+            step = replace(self, stages=stages)
             self._subsets[dropped] = step
         return self._subsets[dropped]
 
@@ -118,6 +123,7 @@ class Plan:
     Attributes:
         declarations: The providers, in output order.
         context: What they know of the bars.
+        relative: Whether windows are the kernels', not Polars' own.
         exprs: What each native provider gave, by its name and column.
         compiled: The native providers that keep the contract's form, by name.
         failures: Providers that cannot run, and why.
@@ -128,6 +134,7 @@ class Plan:
 
     declarations: tuple[Declaration, ...]
     context: BarContext
+    relative: bool = True
     exprs: Mapping[str, Mapping[str, pl.Expr]] = field(default_factory=dict)
     compiled: Mapping[str, CompiledProvider] = field(default_factory=dict)
     failures: Mapping[str, ProviderError] = field(default_factory=dict)

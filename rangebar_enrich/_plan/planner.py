@@ -27,10 +27,11 @@ class Planner:
 
     Args:
         declarations: The providers, in output order.
+        relative: Whether windows are the kernels', not Polars' own.
     """
 
-    def __init__(self, declarations: Sequence[Declaration]) -> None:
-        self.declarations = tuple(declarations)
+    def __init__(self, declarations: Sequence[Declaration], *, relative: bool = True) -> None:
+        self.declarations, self.relative = tuple(declarations), relative
         self.columns = tuple(column for made in declarations for column in made.columns)
         self.own = frozenset(self.columns)
         self._plans: dict[tuple[Layout, str | None, int | None], Plan] = {}
@@ -64,7 +65,9 @@ class Planner:
                 context = BarContext(symbol, threshold, dict(layout))
                 # NOTE: taken out, so that the layout seen last stands last.
                 similar = self._last.pop(layout, None)
-                plan = make_plan(self.declarations, context, similar=similar)
+                plan = make_plan(
+                    self.declarations, context, relative=self.relative, similar=similar
+                )
                 _keep(self._plans, key, plan)
                 _keep(self._last, layout, plan)
             return self._plans[key]

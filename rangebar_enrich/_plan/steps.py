@@ -22,7 +22,7 @@ def joined(plan: Plan) -> Plan:
         if kind is Kind.NATIVE:
             stages = tuple(tuple(plan.compiled[name] for name in names) for _, names in groups)
             columns = {column for stage in stages for one in stage for column in one.exprs}
-            steps.append(NativeStep(stages, read & columns))
+            steps.append(NativeStep(stages, read & columns, plan.schema, plan.relative))
         else:
             steps.extend(LegacyStep(by_name[name]) for _, names in groups for name in names)
     return replace(plan, steps=tuple(steps))

@@ -22,11 +22,15 @@ from rangebar_enrich._recursion.cut import ROW, Cutter, NotCutError, Recursion, 
 from rangebar_enrich._recursion.ewm import Decay
 from rangebar_enrich._recursion.fold import advance_folds, fold_expr, fold_input
 from rangebar_enrich._recursion.state import LevelState, State
+from rangebar_enrich._windows.staging import Extent, Pass, staged
 from rangebar_enrich.errors import BarColumnError, HistoryError, NotHeldError, message
 
 
 def hold(
-    exprs: Mapping[str, pl.Expr], *, schema: Mapping[str, pl.DataType] | None = None
+    exprs: Mapping[str, pl.Expr],
+    *,
+    schema: Mapping[str, pl.DataType] | None = None,
+    relative: bool = True,
 ) -> Continuation:
     """Analyse expressions once, so that they can be computed increment by increment.
 
@@ -37,6 +41,7 @@ def hold(
     Args:
         exprs: Output column to expression; one value for each row.
         schema: Dtypes of the columns they read, as far as they are known.
+        relative: Whether windows over columns of known dtype are the kernels', as in a run.
 
     Returns:
         What continues them all together.
@@ -54,7 +59,7 @@ def hold(
             reasons[column] = str(error)
     if reasons:
         raise NotHeldError.of(reasons, _refusal(reasons))
-    return Continuation.of(cutter, tops)
+    return Continuation.of(cutter, tops, relative=relative)
 
 
 def why_not_held(expr: pl.Expr, *, schema: Mapping[str, pl.DataType] | None = None) -> str | None:
@@ -82,32 +87,49 @@ class _Formulas:
         columns: What they make, in order.
         exprs: Those for which anything has to be computed.
         plain: Those that are columns under another name, and which.
+        passes: Windows that kernels compute before, and what these run over.
     """
 
     columns: tuple[str, ...]
     exprs: tuple[pl.Expr, ...]
     plain: Mapping[str, str]
+    passes: Sequence[Pass]
 
     @classmethod
-    def of(cls, exprs: Mapping[str, pl.Expr]) -> _Formulas:
+    def of(
+        cls, exprs: Mapping[str, pl.Expr], schema: Mapping[str, pl.DataType] | None
+    ) -> _Formulas:
+        """Take the windows out of expressions; without a schema they stay Polars' own."""
+        passes: Sequence[Pass] = ()
+        if schema is not None:
+            made = staged([exprs], schema)
+            passes, exprs = made.passes[0], made.exprs[0]
         sources = {column: _source(expr) for column, expr in exprs.items()}
         plain = {column: source for column, source in sources.items() if source is not None}
-        made = [expr.alias(column) for column, expr in exprs.items() if column not in plain]
-        return cls(tuple(exprs), tuple(made), plain)
+        left = [expr.alias(column) for column, expr in exprs.items() if column not in plain]
+        return cls(tuple(exprs), tuple(left), plain, passes)
 
     def compute(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
         """Return them for the last `count` rows."""
-        made = frame
-        if self.exprs:
-            lazy = frame.lazy().with_columns(self.exprs)
-            made = lazy.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
-        start = frame.height - count
+        if self.passes:
+            extent = Extent.of([frame.height], [frame.height - count])
+            for one in self.passes:
+                frame = one.over(_with(frame, tuple(one.inputs.values())), extent)
+                extent = one.behind(extent)
+        made = _with(frame, self.exprs)
         return pl.DataFrame(
             [
-                made.get_column(self.plain.get(column, column)).slice(start, count).alias(column)
+                made.get_column(self.plain.get(column, column)).tail(count).alias(column)
                 for column in self.columns
             ]
         )
+
+
+def _with(frame: pl.DataFrame, exprs: Sequence[pl.Expr]) -> pl.DataFrame:
+    if not exprs:
+        return frame
+    plan = frame.lazy().with_columns(exprs)
+    return plan.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
 
 
 def _source(expr: pl.Expr) -> str | None:
@@ -135,8 +157,10 @@ class _Level:
     decays: Mapping[str, Decay]
 
     @classmethod
-    def of(cls, recursions: Sequence[Recursion]) -> _Level:
-        inputs = _Formulas.of({made.column: _input(made) for made in recursions})
+    def of(
+        cls, recursions: Sequence[Recursion], schema: Mapping[str, pl.DataType] | None
+    ) -> _Level:
+        inputs = _Formulas.of({made.column: _input(made) for made in recursions}, schema)
         folds = {
             made.column: fold_expr(made.name, made.column)
             for made in recursions
@@ -197,7 +221,7 @@ class Continuation:
     _plan: bytes
 
     @classmethod
-    def of(cls, cutter: Cutter, tops: Mapping[str, Node]) -> Continuation:
+    def of(cls, cutter: Cutter, tops: Mapping[str, Node], *, relative: bool) -> Continuation:
         """Compile what was cut."""
         recursions = list(cutter.recursions.values())
         own = {ROW, *(made.column for made in recursions)}
@@ -205,14 +229,18 @@ class Continuation:
         read = {name for node in nodes for name in tree.columns(node)}
         packed = [column.encode() + b"\0" + tree.pack(node) for column, node in tops.items()]
         packed += [tree.pack(made.node) for made in recursions]
+        schemas = _schemas(levels_of(recursions), cutter.schema)
+        if not relative:
+            schemas = [None] * len(schemas)
+        *below, above = schemas
         return cls(
             columns=tuple(tops),
             inputs=tuple(sorted(read - own)),
             context_rows=cutter.past,
             times=cutter.times,
             _counts_rows=ROW in read or not read - own,
-            _levels=tuple(_Level.of(level) for level in levels_of(recursions)),
-            _outputs=_Formulas.of({column: tree.encode(node) for column, node in tops.items()}),
+            _levels=tuple(map(_Level.of, levels_of(recursions), below)),
+            _outputs=_Formulas.of({name: tree.encode(node) for name, node in tops.items()}, above),
             _plan=xxhash.xxh3_128_digest(b"\0".join(packed)),
         )
 
@@ -310,3 +338,20 @@ def _last_rows(frame: pl.DataFrame, count: int, new: int) -> pl.DataFrame:
         return frame.clear()
     rows = frame.tail(count)
     return rows[list(range(rows.height))] if new > count else rows.rechunk()
+
+
+def _schemas(
+    levels: Sequence[Sequence[Recursion]], schema: Mapping[str, pl.DataType]
+) -> list[Mapping[str, pl.DataType] | None]:
+    """Return what is known of the columns below each level, and above the last."""
+    known = {ROW: pl.Int64(), **schema}
+    made: list[Mapping[str, pl.DataType] | None] = [dict(known)]
+    for level in levels:
+        frame = pl.LazyFrame(schema=known)
+        for one in level:
+            try:
+                known[one.column] = frame.select(tree.encode(one.node)).collect_schema().dtypes()[0]
+            except pl.exceptions.PolarsError:
+                continue  # of a column that is not known: what reads it stays Polars' own
+        made.append(dict(known))
+    return made

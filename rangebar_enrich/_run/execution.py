@@ -15,13 +15,14 @@ import numpy as np
 import polars as pl
 
 from rangebar_enrich._bars.columns import MICROSECONDS, SCRATCH_PREFIX, SYMBOL, THRESHOLD
-from rangebar_enrich._plan.lower import Rows, applied
+from rangebar_enrich._plan.lower import applied
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, cause
 from rangebar_enrich._provider.pandas_view import LegacyBars, run_legacy
 from rangebar_enrich._run.inputs import Frames, Source, times_in
 from rangebar_enrich._run.settings import Engine, Settings
 from rangebar_enrich._run.workspace import SeriesRun
+from rangebar_enrich._windows.staging import Extent
 from rangebar_enrich.errors import ProviderError, RunError
 
 logger = logging.getLogger(__name__)
@@ -143,19 +144,18 @@ class Execution:
     def _run_grouped(self, step: NativeStep) -> bool:
         """Run one step of many short series in one frame; return whether that was possible."""
         frame = self._bars.together(self._inputs)
-        context = np.array([run.context for run in self.runs])
-        lengths = context + [run.height for run in self.runs]
+        context = np.array([run.context for run in self.runs], dtype=np.int64)
+        lengths = context + np.array([run.height for run in self.runs], dtype=np.int64)
         keys = np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
         frame = frame.hstack([pl.Series(_KEY, keys).set_sorted()])
         try:
-            plan = applied(step, frame.lazy(), Rows(frame.height, (_KEY,)))
+            plan, extent = applied(step, frame, Extent(lengths, context), (_KEY,))
             made = _collect([plan], self._engine)[0]
         except ISOLATED:
             # NOTE: the series then run one by one, which finds out whose fault it was.
             return False
         if context.any():
-            row = np.arange(frame.height) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            made = made.filter(pl.Series(row >= context[keys]))
+            made = made.filter(pl.Series(extent.wanted))
         self._whole.update(made.to_dict(as_series=True))
         return True
 
@@ -191,8 +191,9 @@ class Execution:
             return []
         frame, needs = self._frames[index], self.runs[index].plan.needs
         made = self._made_by(index, frozenset[str]().union(*[needs[one] for one in step.names]))
-        bars = (frame.hstack(made) if made else frame).lazy()
-        return [(index, applied(step, bars, Rows(frame.height)))]
+        bars = frame.hstack(made) if made else frame
+        extent = Extent.of([frame.height], [self.runs[index].context])
+        return [(index, applied(step, bars, extent)[0])]
 
     def _run_native(self, work: Sequence[tuple[int, NativeStep]]) -> None:
         """Run one native step of several series in one collect."""

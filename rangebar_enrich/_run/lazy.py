@@ -9,7 +9,7 @@ import polars as pl
 
 from rangebar_enrich._bars.columns import SCRATCH_PREFIX, SERIES_COLUMNS, SYMBOL, THRESHOLD
 from rangebar_enrich._bars.table import seen_columns, seen_dtypes
-from rangebar_enrich._plan.lower import Rows, lowered, with_stages
+from rangebar_enrich._plan.lower import Rows, on_lazy
 from rangebar_enrich._plan.plan import NativeStep, Plan
 from rangebar_enrich._provider.declaration import Declaration, Kind, cause
 from rangebar_enrich._run.events import warn_of
@@ -59,10 +59,10 @@ class LazyBars:
             # NOTE: `int_range(len())` would need the whole table in memory to be streamed.
             bars = bars.with_row_index(_ROW)
         number = None if self._keys else pl.col(_ROW)
-        rows = Rows(keys=tuple(self._keys), are_sorted=False, number=number)
+        rows = Rows(keys=tuple(self._keys), number=number)
         for step in plan.steps:
             if isinstance(step, NativeStep):
-                bars = with_stages(bars, lowered(step, rows, step.columns))
+                bars = on_lazy(step, bars, rows)
         failed = plan.failures.keys()
         features = [
             pl.lit(None, dtype=pl.Float64).alias(column) if made.name in failed else pl.col(column)

@@ -20,6 +20,7 @@ from rangebar_enrich._provider.discovery import discover
 logger = logging.getLogger(__name__)
 
 Engine = Literal["in-memory", "streaming"]
+Windows = Literal["relative", "polars"]
 OnError = Literal["null", "raise"]
 
 
@@ -50,7 +51,11 @@ class Settings:
 
 
 def settings_of(
-    providers: Iterable[Any] | None, *, on_error: OnError, engine: Literal["auto"] | Engine
+    providers: Iterable[Any] | None,
+    *,
+    on_error: OnError,
+    engine: Literal["auto"] | Engine,
+    windows: Windows,
 ) -> Settings:
     """Check providers, find those that are not given, and keep what was asked for.
 
@@ -58,12 +63,16 @@ def settings_of(
         providers: Providers of either kind; `None`: those found by entry point.
         on_error: Whether a failure gives nulls or raises.
         engine: Engine of Polars.
+        windows: Whether values of windows depend on these alone, or are Polars' own.
 
     Raises:
         ProviderError: A failure raises, and a provider breaks its declaration.
     """
     if on_error not in {"null", "raise"}:
         msg = f"'on_error' is {on_error!r}; expected 'null' or 'raise'."
+        raise ValueError(msg)
+    if windows not in {"relative", "polars"}:
+        msg = f"'windows' is {windows!r}; expected 'relative' or 'polars'."
         raise ValueError(msg)
     discovery = discover() if providers is None else None
     given = discovery.providers if discovery else provider_list(providers)
@@ -75,7 +84,12 @@ def settings_of(
     raises = on_error == "raise"
     if raises and rejections:
         raise rejections[0].error
-    return Settings(Planner(declarations), tuple(rejections), raises, *_chosen_engine(engine))
+    return Settings(
+        Planner(declarations, relative=windows == "relative"),
+        tuple(rejections),
+        raises,
+        *_chosen_engine(engine),
+    )
 
 
 def _chosen_engine(engine: Literal["auto"] | Engine) -> tuple[Engine, str]:

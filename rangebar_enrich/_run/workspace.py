@@ -82,7 +82,8 @@ class SeriesRun:
         made = self.columns.get(column)
         if made is None:
             return self.nothing(column)
-        return made.slice(self.context) if self.context else made
+        # NOTE: of a context, what nobody reads may be missing.
+        return made.tail(self.height) if self.context else made
 
     def nothing(self, column: str) -> pl.Series:
         """Return no value for each new bar."""

@@ -7,11 +7,13 @@ from math import inf
 
 from rangebar_enrich._bars.series import SeriesKey
 from rangebar_enrich._expr.common import WORTH_FROM_ROWS
+from rangebar_enrich._plan.lower import form_of
 from rangebar_enrich._plan.plan import LegacyStep, NativeStep, Plan
 from rangebar_enrich._plan.provider import CompiledProvider
 from rangebar_enrich._provider.declaration import cause
 from rangebar_enrich._run.settings import Settings
 from rangebar_enrich._stream.view import View
+from rangebar_enrich._windows.staging import polars_windows
 
 
 def explain_plan(view: View, key: SeriesKey, settings: Settings) -> str:
@@ -56,8 +58,15 @@ def _listed(names: Iterable[str]) -> str:
 
 def _native_step(number: int, step: NativeStep) -> Iterator[str]:
     yield f"Step {number}: one collect, {len(step.stages)} stage(s) of native providers"
+    form = form_of(step, relative=step.relative)
     for position, stage in enumerate(step.stages):
-        for parts in step.sharing[position].stages:
+        for place, one in enumerate(form.passes[position]):
+            where = "inside" if position or place or one.inputs else "before"
+            for text in one.texts(form.nodes):
+                yield f"  windows {where} the plan: {text}"
+        for text in polars_windows(form.exprs[position].values(), form.nodes):
+            yield f"  window of Polars' own: {text}"
+        for parts in form.sharing[position].stages:
             for part in parts:
                 users = ", ".join(part.features)
                 yield f"  shared from {WORTH_FROM_ROWS} bars on: {part.text}  by {users}"

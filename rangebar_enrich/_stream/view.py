@@ -133,7 +133,7 @@ def _continued(plan: Plan, name: str, layout: Layout) -> Continuation | str:
     if name not in plan.native:
         return "a legacy provider shows nothing that could be held"
     try:
-        return hold(standalone(plan, name), schema=dict(layout))
+        return hold(standalone(plan, name), schema=dict(layout), relative=plan.relative)
     except NotHeldError as error:
         return "; ".join(f"'{column}': {why}" for column, why in error.reasons.items())
     except ValueError as error:

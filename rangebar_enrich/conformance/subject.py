@@ -22,15 +22,16 @@ import pyarrow as pa
 from rangebar_enrich._bars.columns import SYMBOL, THRESHOLD
 from rangebar_enrich._bars.table import without_nan
 from rangebar_enrich._expr import tree
-from rangebar_enrich._plan.lower import Rows, applied
+from rangebar_enrich._plan.lower import applied
 from rangebar_enrich._plan.passes import make_plan
-from rangebar_enrich._plan.plan import Plan
+from rangebar_enrich._plan.plan import NativeStep, Plan
 from rangebar_enrich._provider.declaration import ISOLATED, Declaration, Kind
 from rangebar_enrich._provider.fault import Fault
 from rangebar_enrich._provider.pandas_view import run_legacy
 from rangebar_enrich._trial.comparison import Values, input_scale
 from rangebar_enrich._trial.samples import Recipe, make_bars
 from rangebar_enrich._trial.shapes import MARKET
+from rangebar_enrich._windows.staging import Extent
 from rangebar_enrich.conformance import legacy, native
 from rangebar_enrich.conformance.form import Form
 from rangebar_enrich.conformance.layout import clocks_in, layout_of, named_dtype
@@ -58,8 +59,9 @@ class Formula:
         """Return the features of one series, lazily: nothing is masked."""
         if self.plan is None:
             return bars.lazy().with_columns(self.exprs.values()).select(list(self.exprs))
-        (step,) = self.plan.steps
-        return applied(step, bars.lazy(), Rows(bars.height)).select(list(self.exprs))  # type: ignore[arg-type]
+        (step,) = (one for one in self.plan.steps if isinstance(one, NativeStep))
+        plan, _ = applied(step, bars, Extent.of([bars.height], [0]))
+        return plan.select(list(self.exprs))
 
 
 class Subject:

@@ -147,7 +147,7 @@ def test_pandas_frame_is_the_same_object(bars, momentum):
     pd.testing.assert_frame_equal(frame[list(before.columns)], before)
     expected = _expected(bars, momentum)[FEATURES[1]].fill_null(float("nan")).to_list()
     assert frame[FEATURES[1]].dtype == "float64"
-    assert frame[FEATURES[1]].to_list() == pytest.approx(expected, nan_ok=True, rel=0, abs=0)
+    assert frame[FEATURES[1]].to_list() == pytest.approx(expected, nan_ok=True, rel=1e-9)
 
 
 def test_pandas_frame_keeps_its_index(bars, momentum):

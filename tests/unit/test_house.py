@@ -28,7 +28,8 @@ LAYERS = [
     engine
     _stream
     _run
-    _plan _recursion _windows
+    _plan _recursion
+    _windows
     reach
     _trial
     _expr _provider

@@ -84,7 +84,7 @@ def _check(way, *, calls, modules, moves, collects):
 def test_way_of_a_run(enricher, bars):
     way = _traced(lambda: enricher.run(bars, **KEY).table)
 
-    _check(way, calls=98, modules=16, moves=42, collects=1)
+    _check(way, calls=185, modules=25, moves=86, collects=1)
 
 
 def test_way_of_a_push(enricher, bars):
@@ -93,7 +93,7 @@ def test_way_of_a_push(enricher, bars):
 
     way = _traced(lambda: live.push(bars.slice(next(rows), 1)))
 
-    _check(way, calls=160, modules=22, moves=67, collects=1)
+    _check(way, calls=250, modules=31, moves=112, collects=1)
 
 
 def test_way_of_a_push_grows_little_with_series(native, make_bars):

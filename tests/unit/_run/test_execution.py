@@ -31,7 +31,7 @@ def sharing(native):
 
 
 def test_shared_parts_give_the_same_bits(sharing, long_bars):
-    actual = rbe.enrich_bars(long_bars, providers=sharing)
+    actual = rbe.Enricher(sharing, windows="polars").run(long_bars).table
 
     for provider in sharing:
         for column, expr in provider.made.items():
