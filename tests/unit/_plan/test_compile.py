@@ -42,9 +42,10 @@ def test_expressions_stand_in_declared_order_under_their_names(made, native):
         ({"p_a": CLOSE, "p_b": 3}, r"'p_b': got int, expected pl\.Expr"),
         ({"p_a": CLOSE, "p_b": pl.all()}, r"'p_b': may give several columns"),
         ([CLOSE.alias("p_a")] * 2, r"'p_a': made by 2 expressions"),
+        ([pl.element(), CLOSE.alias("p_b")], r"has no name \(.*\); end it with \.alias\(\)"),
         (lambda _: 1 / 0, r"expressions\(\) raised ZeroDivisionError"),
     ],
-    ids=["expression", "missing", "number", "several", "doubled", "raises"],
+    ids=["expression", "missing", "number", "several", "doubled", "unnamed", "raises"],
 )
 def test_form_is_checked(made, fault, native):
     with pytest.raises(CompileError, match=fault) as caught:
