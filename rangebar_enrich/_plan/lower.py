@@ -18,7 +18,7 @@ from rangebar_enrich._expr.common import WORTH_FROM_ROWS, Sharing, share
 from rangebar_enrich._expr.tree import Node
 from rangebar_enrich._plan.mend import ROW, mended
 from rangebar_enrich._plan.plan import NativeStep
-from rangebar_enrich._windows.staging import Extent, Pass, staged
+from rangebar_enrich._windows.staging import Extent, Pass, is_row_by_row, staged
 
 Exprs = tuple[pl.Expr, ...]
 
@@ -38,8 +38,8 @@ class Rows:
     number: pl.Expr | None = None
 
     def within(self, expr: pl.Expr) -> pl.Expr:
-        """Return an expression as it is, or within each series where there may be several."""
-        if not self.keys:
+        """Return an expression as it is, or within each series where that makes a difference."""
+        if not self.keys or is_row_by_row(expr):
             return expr
         return expr.over(
             self.keys, mapping_strategy="group_to_rows" if self.extent is None else "explode"

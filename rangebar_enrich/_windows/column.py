@@ -112,6 +112,43 @@ def have_enough(valid: Flags | None, window: Window, layout: Layout) -> Flags | 
     return made
 
 
+def are_late_enough(windows: Sequence[Window], layout: Layout) -> Flags | None:
+    """Return which results of columns without gaps have the values that they need.
+
+    Returns:
+        Flags of shape (windows, results); `None` where all have.
+    """
+    needed = np.array([window.needed for window in windows])
+    place = layout.row_of - layout.start_of
+    if place.size and place.min() >= needed.max() - 1:
+        return None
+    enough: Flags = place >= needed[:, None] - 1
+    return enough
+
+
+def as_columns(block: npt.NDArray[np.float64], valid: Flags | None) -> list[pl.Series]:
+    """Return the lines of a contiguous block as columns of Polars on the same memory.
+
+    Args:
+        block: Shape (columns, rows).
+        valid: What of each is there, of the same shape; `None` for all.
+    """
+    if valid is None:
+        return [pl.Series(line) for line in block]
+    rows, kind = block.shape[1], pa.float64()
+    bits = np.packbits(valid, axis=1, bitorder="little")
+    masks, values = pa.py_buffer(bits), pa.py_buffer(block)
+    wide, deep = bits.shape[1], 8 * rows
+    return [
+        pl.Series(
+            pa.Array.from_buffers(
+                kind, rows, [masks.slice(line * wide, wide), values.slice(line * deep, deep)]
+            )
+        )
+        for line in range(len(block))
+    ]
+
+
 def as_series(values: Values, valid: Flags | None, dtype: pl.DataType) -> pl.Series:
     """Return a column of Polars on the same memory, null where `valid` says so."""
     if dtype == pl.Boolean:

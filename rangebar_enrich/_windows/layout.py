@@ -64,6 +64,16 @@ class Layout:
         """First row of the series of each result."""
         return np.repeat(self.starts[:-1], self.counts)
 
+    @property
+    def joined(self) -> Layout:
+        """The layout as if all rows were of one series, where every row gets a result.
+
+        For windows that are null where they would reach into the series before.
+        """
+        if len(self.counts) < 2 or self.results != self.starts[-1]:
+            return self
+        return Layout.of((0, self.results))
+
     def repeated(self, columns: int) -> Layout:
         """Return the layout of as many columns, one after the other."""
         if columns == 1:

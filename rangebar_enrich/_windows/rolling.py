@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,7 +11,15 @@ from functools import cache, partial
 import numpy as np
 import polars as pl
 
-from rangebar_enrich._windows.column import Column, as_series, both, count_in_windows, have_enough
+from rangebar_enrich._windows.column import (
+    Column,
+    are_late_enough,
+    as_columns,
+    as_series,
+    both,
+    count_in_windows,
+    have_enough,
+)
 from rangebar_enrich._windows.doubling import Floats, Merge, Piece, extremes_of, windows_of
 from rangebar_enrich._windows.layout import Layout, Tile, Values
 from rangebar_enrich._windows.moments import (
@@ -145,6 +153,10 @@ def _work(
     valid = both(inputs)
     with np.errstate(all="ignore"):
         results = _values(inputs, windows, whole)
+    narrow = any(jobs[part.job].inputs[0].dtype == pl.Float32 for part in parts)
+    if valid is None and whole.results <= _FEW and not narrow and _are_floats(results):
+        _put_together(parts, windows, results, layout, made)
+        return
     for window in windows:
         enough = have_enough(valid, window, whole)
         for place, part in enumerate(parts):
@@ -154,6 +166,27 @@ def _work(
                 made[part.job][window] = as_series(
                     results[window][rows], None if enough is None else enough[rows], dtype
                 )
+
+
+def _are_floats(results: Results) -> bool:
+    return all(one.dtype == np.float64 for one in results.values())
+
+
+def _put_together(
+    parts: Sequence[_Part],
+    windows: Sequence[Window],
+    results: Results,
+    layout: Layout,
+    made: list[dict[Window, pl.Series]],
+) -> None:
+    """Make columns of the results of few rows without gaps: all at once, since each call costs."""
+    block = np.stack([results[window] for window in windows], dtype=np.float64)
+    enough = are_late_enough(windows, layout)
+    if enough is not None:
+        enough = np.repeat(enough, len(parts), axis=0)
+    columns = as_columns(block.reshape(len(windows) * len(parts), layout.results), enough)
+    for place, column in enumerate(columns):
+        made[parts[place % len(parts)].job][windows[place // len(parts)]] = column
 
 
 def _values(inputs: Sequence[Column], windows: Sequence[Window], layout: Layout) -> Results:
@@ -179,12 +212,23 @@ def _sums(column: Column, windows: Sequence[Window], layout: Layout) -> Results:
         values = values.astype(np.int64)  # as Polars widens them
     values = values.astype(np.float64) if values.dtype == np.float32 else values
     made = _empty(windows, layout, values.dtype)
-    sizes = {window.size for window in windows}
-    for tile in layout.tiles(_reach(windows)):
-        found = windows_of((tile.take(values, 0),), sizes, tile.results, merge_sums)
-        for window, column_ in made.items():
-            tile.put(found[window.size][0], column_)
+    for group, rows in _groups(windows, layout):
+        sizes = {window.size for window in group}
+        for tile in rows.tiles(_reach(group)):
+            found = windows_of((tile.take(values, 0),), sizes, tile.results, merge_sums)
+            for window in group:
+                tile.put(found[window.size][0], made[window])
     return made
+
+
+def _groups(windows: Sequence[Window], layout: Layout) -> Iterator[tuple[Sequence[Window], Layout]]:
+    """Yield windows that are null before they are full, and others, with the rows to run over."""
+    full = [one for one in windows if one.min_samples == one.size]
+    part = [one for one in windows if one.min_samples < one.size]
+    if full:
+        yield full, layout.joined
+    if part:
+        yield part, layout
 
 
 def _extremes(column: Column, windows: Sequence[Window], layout: Layout) -> Results:
@@ -200,11 +244,12 @@ def _extremes(column: Column, windows: Sequence[Window], layout: Layout) -> Resu
         # NOTE: of -0.0 and 0.0 a processor may take either, by where in a register they stand.
         values = values + values.dtype.type(0)  # type: ignore[operator]
     made = _empty(windows, layout, kind)
-    sizes = sorted({window.size for window in windows})
-    for tile in layout.tiles(_reach(windows)):
-        found = extremes_of(tile.take(values, fill), sizes, tile.results, pick)
-        for window, column_ in made.items():
-            tile.put(found[window.size], column_)
+    for group, rows in _groups(windows, layout):
+        sizes = sorted({window.size for window in group})
+        for tile in rows.tiles(_reach(group)):
+            found = extremes_of(tile.take(values, fill), sizes, tile.results, pick)
+            for window in group:
+                tile.put(found[window.size], made[window])
     return made
 
 
@@ -216,7 +261,8 @@ def _moments(
     values = [one.floats if valid is None else np.where(valid, one.floats, 0.0) for one in inputs]
     whole = [one for one in windows if valid is None or one.min_samples == one.size]
     if whole:
-        for tile in layout.tiles(_reach(whole)):
+        # NOTE: what reaches into the series before is null, or computed again below.
+        for tile in layout.joined.tiles(_reach(whole)):
             _fill(family, [tile.take(one, 0) for one in values], None, tile, _of(made, whole))
     part = [one for one in windows if one.min_samples < one.size]
     if part:

@@ -364,6 +364,15 @@ def _note_what_is_kept(
                 read(column, expr)
 
 
+def is_row_by_row(expr: pl.Expr) -> bool:
+    """Return whether each value is made of its own row alone, whatever rows stand around it."""
+    node = tree.decode(expr)
+    if node is None:
+        return False
+    span = Spans({}, {}).span(node)
+    return not span.opaque and span.low == span.high == 0 and span.shape is Shape.COLUMN
+
+
 def _past(expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> float:
     node = tree.decode(expr)
     if node is None:
