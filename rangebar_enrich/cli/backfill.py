@@ -49,7 +49,7 @@ def backfill(
         bool, typer.Option("--check", help="Look at every row: finds bars that were deleted.")
     ] = False,
     url: DatabaseUrl = None,
-    table: DatabaseTable = "rangebar_cache.range_bars",
+    table: DatabaseTable = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each series as it is done.")
     ] = False,
@@ -64,9 +64,10 @@ def backfill(
     from rangebar_enrich.clickhouse import BarStore
 
     enricher = named_enricher(provider)
-    report = _Report(table, as_json=as_json)
+    report = _Report(as_json=as_json)
     try:
         with BarStore.connect(url, table=table) as store:
+            report.table = store.table
             store.backfill(
                 enricher,
                 symbol=symbol,
@@ -87,10 +88,11 @@ def backfill(
 class _Report:
     """What became of the series so far; shown whole, however the job ends."""
 
-    def __init__(self, table: str, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool) -> None:
         from rangebar_enrich.cli.outcomes import plain_table
 
-        self._table, self._as_json = table, as_json
+        self.table = ""
+        self._as_json = as_json
         self._shown = plain_table("series", ">bars", ">seconds", "outdated")
         self._outcomes: list[ProviderOutcome] = []
         self._errors: list[str] = []
@@ -123,9 +125,9 @@ class _Report:
         """Print what was gathered."""
         from rangebar_enrich.cli.outcomes import print_table
 
-        if not self._as_json:
+        if self.table and not self._as_json:
             print_table(self._shown)
-            typer.echo(f"{self._count} series looked at in {self._table}")
+            typer.echo(f"{self._count} series looked at in {self.table}")
         failed = (f"{one.provider}: {one.error}" for one in self._outcomes if one.error)
         _show_errors([*failed, *self._errors])
 

@@ -48,7 +48,7 @@ def load(
     provider: ProviderSpecs = [],  # noqa: B006 typer makes a new list for each call
     on_error: OnErrorOption = OnError.NULL,
     url: DatabaseUrl = None,
-    table: DatabaseTable = "rangebar_cache.range_bars",
+    table: DatabaseTable = None,
     as_json: Json = False,
 ) -> None:
     """Add the providers' features to the bars of IN, and write all to ClickHouse.
@@ -72,6 +72,7 @@ def load(
             "no provider is installed or named: the bars are stored without features", err=True
         )
     with BarStore.connect(url, table=table) as store:
+        table = store.table
         written = store.write(
             result,
             symbol=symbol,

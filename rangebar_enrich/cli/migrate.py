@@ -17,7 +17,7 @@ def migrate(
     *,
     provider: ProviderSpecs = [],  # noqa: B006 typer makes a new list for each call
     url: DatabaseUrl = None,
-    table: DatabaseTable = "rangebar_cache.range_bars",
+    table: DatabaseTable = None,
     as_json: Json = False,
 ) -> None:
     """Make the tables where they are missing, and a column for every feature.
@@ -29,7 +29,7 @@ def migrate(
 
     enricher = named_enricher(provider)
     with BarStore.connect(url, table=table) as store:
-        added = store.migrate(enricher.declarations)
+        added, table = store.migrate(enricher.declarations), store.table
     if as_json:
         print_json({"table": table, "added": added})
     else:

@@ -44,7 +44,14 @@ DatabaseUrl = Annotated[
         " else an embedded one. Prefer the variable for an address with a password.",
     ),
 ]
-DatabaseTable = Annotated[str, typer.Option("--table", help="Table, made where it is absent.")]
+DatabaseTable = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        help="Table, made where it is absent; by default range_bars in the address' database,"
+        " else rangebar_cache.range_bars.",
+    ),
+]
 BarsIn = Annotated[
     Path,
     typer.Argument(

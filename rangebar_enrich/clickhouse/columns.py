@@ -8,7 +8,7 @@ columns for what the builder gives and that table has no home for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
@@ -48,6 +48,8 @@ class TableColumn:
         type: ClickHouse type.
         role: `KEY` and `PRICE` are needed, `BAR` optional, `STAMP` set by the store.
         default: SQL of its default, or `None`.
+        nullable: Whether the column takes NULL.
+        arrow: Arrow type of its values.
     """
 
     name: str
@@ -55,16 +57,14 @@ class TableColumn:
     role: Role
     default: str | None = None
 
-    @property
-    def nullable(self) -> bool:
-        """Whether the column takes NULL."""
-        return "Nullable(" in self.type
+    nullable: bool = field(init=False)
+    arrow: pa.DataType = field(init=False)
 
-    @property
-    def arrow(self) -> pa.DataType:
-        """Arrow type of its values."""
+    def __post_init__(self) -> None:
+        """Derive once what every write asks for."""
         inner = self.type.removeprefix("LowCardinality(").removeprefix("Nullable(").rstrip(")")
-        return ARROW_TYPES[inner.split("(")[0]]
+        object.__setattr__(self, "nullable", "Nullable(" in self.type)
+        object.__setattr__(self, "arrow", ARROW_TYPES[inner.split("(")[0]])
 
 
 ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from rangebar_enrich.clickhouse.dsn import Address, default_url
+from rangebar_enrich.clickhouse.dsn import Address
+from rangebar_enrich.clickhouse.reply import READONLY, plain_sql, read_arrow
 from rangebar_enrich.clickhouse.retry import RetryCount, RetryPolicy
 from rangebar_enrich.errors import QueryError, StoreConnectionError, StoreError, message
 
@@ -47,6 +48,7 @@ class Connection:
         self.options = dict(options or {})
         self._process = os.getpid()
         self._closed = False
+        self._is_readonly = False
         self._client: Client | None = None
         self._opening = threading.Lock()
 
@@ -127,16 +129,31 @@ class Connection:
 
     def rows(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a small query."""
-        found = self.run(lambda: self.client.query(sql, parameters=_bound(params)))
+        found = self._ask(lambda text: self.client.query(text, parameters=_bound(params)), sql)
         return [tuple(row) for row in found.result_rows]
 
-    def arrow(self, sql: str, params: Params | None = None, **settings: Any) -> pa.Table:
+    def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
         """Return the result of a query as Arrow."""
-        return self.run(
-            lambda: self.client.query_arrow(
-                sql, parameters=_bound(params), settings=settings, use_strings=True
+        if self.address.is_embedded:
+            return self.run(
+                lambda: self.client.query_arrow(sql, parameters=_bound(params), use_strings=True)
             )
-        )
+        return self._ask(lambda text: self._raw_arrow(text, params), sql)
+
+    def _raw_arrow(self, sql: str, params: Params | None) -> pa.Table:
+        # NOTE: the bytes are read here, since an error within a reply of status 200 is in them.
+        return read_arrow(self.client.raw_query(sql, parameters=_bound(params), fmt="Arrow"))
+
+    def _ask(self, action: Callable[[str], T], sql: str) -> T:
+        """Run a query; without its settings where the user may not set any (`readonly=1`)."""
+        text = plain_sql(sql) if self._is_readonly else sql
+        try:
+            return self.run(lambda: action(text))
+        except QueryError as error:
+            if error.code != READONLY or self._is_readonly:
+                raise
+        self._is_readonly = True
+        return self.run(lambda: action(plain_sql(sql)))
 
     def insert(
         self, table: str, rows: pa.Table, count: RetryCount | None = None, **settings: Any
@@ -161,19 +178,18 @@ def _bound(params: Params | None) -> dict[str, Any] | None:
 
 
 def open_connection(
-    url: str | None = None, *, retry: RetryPolicy | None = None, **options: Any
+    address: Address, *, retry: RetryPolicy | None = None, **options: Any
 ) -> Connection:
     """Open a database.
 
     Args:
-        url: DSN of clickhouse-connect; default `RANGEBAR_ENRICH_URL`, else an embedded one.
+        address: Where it is.
         retry: How long failing statements are repeated.
         **options: Passed to `clickhouse_connect.get_client`, TLS options among them.
 
     Raises:
         StoreConnectionError: It cannot be opened or reached.
     """
-    address = Address.parse(url or default_url(), options)
     connection = Connection(address, retry or RetryPolicy(), options)
     _ = connection.client
     return connection

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
 
+from rangebar_enrich.errors import StoreConnectionError, message
+
 URL_VARIABLE = "RANGEBAR_ENRICH_URL"
 HIDDEN = "***"
 _EMBEDDED = "chdb"
 _SECRET_OPTIONS = frozenset({"password", "access_token", "client_cert_key", "token"})
-_SCHEMES = frozenset({"http", "https"})
+_INTERFACES = frozenset({"http", "https"})
+_SCHEMES = ("chdb", "http", "https", "clickhouse", "clickhousedb", "clickhouse+http", "ch")
+_MUST_ENCODE = {"/": "%2F", "#": "%23", "?": "%3F", "[": "%5B", "]": "%5D", "@": "%40"}
 
 
 def default_url() -> str:
@@ -40,7 +44,12 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, options: Mapping[str, Any]) -> Address:
-        """Read a DSN and the client's options."""
+        """Read a DSN and the client's options.
+
+        Raises:
+            StoreConnectionError: It can't be taken apart; no part of it that may be secret is shown.
+        """
+        _check_url(url)
         parts = urlsplit(url)
         found = [parts.password or ""]
         found += [value for name, value in parse_qsl(parts.query) if _is_secret(name)]
@@ -64,10 +73,17 @@ class Address:
         return Path(parts.path) if on_disk else None
 
     @property
+    def database(self) -> str | None:
+        """The database that a server's DSN names, or `None`."""
+        if self.is_embedded:
+            return None
+        return unquote(urlsplit(self.url).path[1:].split("/")[0]) or None
+
+    @property
     def interface(self) -> str | None:
         """`http` or `https` where the DSN says so: https must never fall back to clear text."""
         scheme = urlsplit(self.url).scheme
-        return scheme if scheme in _SCHEMES else None
+        return scheme if scheme in _INTERFACES else None
 
     @property
     def shown(self) -> str:
@@ -91,6 +107,41 @@ class Address:
     def __repr__(self) -> str:
         """Return the address without secrets."""
         return f"Address({self.shown!r})"
+
+
+def _check_url(url: str) -> None:
+    """Refuse a DSN that is read otherwise than it was meant: a password with a slash, say."""
+    scheme, sign, rest = url.partition("://")
+    if not sign or scheme not in _SCHEMES:
+        shown = scheme if sign else scheme.partition(":")[0]
+        msg = message(
+            f"The address has an unknown scheme {shown[:20]!r}.",
+            hint=f"known are {', '.join(f'{one}://' for one in _SCHEMES)}.",
+        )
+        raise StoreConnectionError(msg)
+    if scheme == _EMBEDDED:
+        return
+    if _is_clear(url, rest):
+        return
+    user, _, host = rest.rpartition("@")
+    name = user.partition(":")[0] if user else ""
+    shown = f"{scheme}://{name}:{HIDDEN}@{host.partition('/')[0]}" if user else f"{scheme}://…"
+    signs = ", ".join(f"{sign} as {code}" for sign, code in _MUST_ENCODE.items())
+    msg = message(
+        f"The address {shown} can't be taken apart: signs of the password divide it.",
+        hint=f"encode them: {signs}; or pass password= to connect().",
+    )
+    raise StoreConnectionError(msg)
+
+
+def _is_clear(url: str, rest: str) -> bool:
+    """Return whether what was read as host, path and options holds no part of a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return not ("#" in rest or "@" in parts.path or "@" in parts.query.partition("=")[0])
 
 
 def _is_secret(option: str) -> bool:

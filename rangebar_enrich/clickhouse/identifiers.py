@@ -13,10 +13,13 @@ from string import Template
 from rangebar_enrich.errors import IdentifierError, message
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_TABLE = re.compile(r"[\w$@#%&+~!-]([\w $@#%&+~!-]*[\w$@#%&+~!-])?")
+_TABLE_RULE = "letters, digits and _ - $ @ # % & + ~ !, spaces between them"
 _FEATURE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _NAME_RULE = "ASCII letters, digits and '_', no digit first"
 _FEATURE_IS = "Feature or provider"
 _FEATURE_RULE = "lower-case letters, digits and '_', a letter first"
+DEFAULT_DATABASE = "rangebar_cache"
 LONGEST = 128
 """Longest name taken: a column becomes a file name, and file systems stop at 255 bytes."""
 
@@ -57,6 +60,17 @@ def identifier(name: str, what: str = "Name") -> Sql:
     return quote(name)
 
 
+def table_part(name: str, what: str) -> Sql:
+    """Quote a caller's name of a database or table: what ClickHouse allows, but for odd signs.
+
+    Raises:
+        IdentifierError: It has characters that no name needs: quotes, dots, semicolons, brackets.
+    """
+    if not isinstance(name, str) or len(name) > LONGEST or not _TABLE.fullmatch(name):
+        raise _refused(what, name, _TABLE_RULE)
+    return quote(name)
+
+
 def feature_name(name: str) -> str:
     """Return the name of a feature column or provider as it came.
 
@@ -92,15 +106,16 @@ class TableName:
     """A validated `database.table`.
 
     Args:
-        name: The name; without a database, `rangebar_cache` is meant.
+        name: The name.
+        database: Which database is meant where the name has none.
     """
 
-    def __init__(self, name: str) -> None:
-        database, _, table = name.rpartition(".") if isinstance(name, str) else ("", "", name)
-        self.database = database or "rangebar_cache"
+    def __init__(self, name: str, database: str | None = None) -> None:
+        given, _, table = name.rpartition(".") if isinstance(name, str) else ("", "", name)
+        self.database = given or database or DEFAULT_DATABASE
         self.table = table
-        self.database_sql = identifier(self.database, "Database")
-        self.sql = Sql(f"{self.database_sql}.{identifier(table, 'Table')}")
+        self.database_sql = table_part(self.database, "Database")
+        self.sql = Sql(f"{self.database_sql}.{table_part(table, 'Table')}")
 
     def __str__(self) -> str:
         """Return `database.table`."""

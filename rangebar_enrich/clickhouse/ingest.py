@@ -24,6 +24,7 @@ from rangebar_enrich.clickhouse.columns import (
     BUILDER,
     BY_NAME,
     FIXED_POINT,
+    FIXED_POINT_COLUMNS,
     FIXED_POINT_TO_QUOTE,
     MICROSECONDS_TO_MS,
     NEEDED,
@@ -222,9 +223,13 @@ def _table_columns(
     """Return columns under the table's names, and note what has no home or a wrong type."""
     made: dict[str, pa.ChunkedArray] = {}
     for name in source.column_names:
-        column = as_plain(source.column(name))
+        column = source.column(name)
         if name in SERIES_COLUMNS:
             continue
+        if _fits(name, column):
+            made[name] = column
+            continue
+        column = as_plain(column)
         if name in features:
             made[name] = cast_column(name, column, pa.float64(), violations)
         elif name.startswith(VERSION_PREFIX):
@@ -240,6 +245,18 @@ def _table_columns(
         if name not in made and name not in SERIES_COLUMNS:
             violations.column("missing_column", name, f"the table needs '{name}'")
     return made
+
+
+def _fits(name: str, column: pa.ChunkedArray) -> bool:
+    """Return whether a column is the table's own as it stands: nothing to check or to change."""
+    target = BY_NAME.get(name)
+    return (
+        target is not None
+        and target.role is not Role.STAMP
+        and name not in FIXED_POINT_COLUMNS
+        and column.type == target.arrow
+        and (target.nullable or not column.null_count)
+    )
 
 
 def _is_of_builder(name: str, source: pa.Table) -> bool:

@@ -106,8 +106,10 @@ class Inserter:
         for first in range(0, stamped.num_rows, _INSIDE_ROWS):
             some = stamped.slice(first, _INSIDE_ROWS)
             params = {**selection.params, "rows": b64encode(_file(some)).decode()}
+            # NOTE: else a failure on the way may come within a reply of status 200, which the
+            # client takes for success: https://github.com/ClickHouse/ClickHouse/issues/45381.
             settings = {**INSERT_SETTINGS, "insert_deduplication_token": self._token(some)}
-            self._connection.command(statement, params, **settings)
+            self._connection.command(statement, params, **settings, wait_end_of_query=1)
             self.inserts += 1
 
 

@@ -37,23 +37,46 @@ TRANSIENT_CODES = frozenset(
         241,  # MEMORY_LIMIT_EXCEEDED
         242,  # TABLE_IS_READ_ONLY: a replica without its keeper
         252,  # TOO_MANY_PARTS
+        289,  # REPLICA_IS_NOT_IN_QUORUM: it catches up
         279,  # ALL_CONNECTION_TRIES_FAILED
         285,  # TOO_FEW_LIVE_REPLICAS
         286,  # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
         319,  # UNKNOWN_STATUS_OF_INSERT
         364,  # CANNOT_ASSIGN_OPTIMIZE
-        394,  # QUERY_WAS_CANCELLED
         425,  # SYSTEM_ERROR
         439,  # CANNOT_SCHEDULE_TASK
         473,  # DEADLOCK_AVOIDED
         517,  # CANNOT_ASSIGN_ALTER
+        745,  # SERVER_OVERLOADED
         999,  # KEEPER_EXCEPTION
     }
 )
 """ClickHouse error codes that may heal: overload, memory, network, keeper."""
 
+ONLY_ONCE = frozenset({159, 241})
+"""Of these, codes that waiting does not heal where they come again at once: the query is too large."""
+_HOPELESS = "in all partitions"
+"""In the text of 252: too many parts of the table altogether, which no waiting merges away."""
+
 TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _STATUS = re.compile(r"HTTP status (\d{3})")
+
+
+class CutReplyError(OSError):
+    """A reply that is no result: cut off, or the page of a proxy."""
+
+
+class _Patience:
+    """Decides whether one statement is tried again."""
+
+    def __init__(self) -> None:
+        self._last: object = None
+
+    def __call__(self, error: BaseException) -> bool:
+        code = getattr(error, "code", None)
+        again = code in ONLY_ONCE and code == self._last
+        self._last = code
+        return is_transient(error) and not again
 
 
 def is_transient(error: BaseException) -> bool:
@@ -65,9 +88,9 @@ def is_transient(error: BaseException) -> bool:
     from clickhouse_connect.driver import exceptions as driver
 
     if not isinstance(error, driver.Error):
-        return isinstance(error, (ConnectionError, TimeoutError))
+        return isinstance(error, (ConnectionError, TimeoutError, CutReplyError))
     if error.code is not None:
-        return error.code in TRANSIENT_CODES
+        return error.code in TRANSIENT_CODES and _HOPELESS not in str(error)
     status = _STATUS.search(str(error))
     if status:
         return int(status.group(1)) in TRANSIENT_STATUS
@@ -102,7 +125,7 @@ class RetryPolicy:
             )
 
         loop = Retrying(
-            retry=retry_if_exception(is_transient),
+            retry=retry_if_exception(_Patience()),
             stop=stop_after_attempt(self.attempts) | stop_after_delay(self.seconds),
             wait=wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait),
             before_sleep=note,

@@ -26,6 +26,9 @@ from rangebar_enrich.errors import SchemaError, message
 DEDUPLICATION_WINDOW = 10_000
 """Blocks whose tokens the table remembers: 10,000 inserts, each of one partition."""
 
+DEDUPLICATION_SECONDS = 604_800
+"""How long a replicated table remembers them: a week, as long as a broken job may wait."""
+
 SORTING_KEY = ("symbol", "threshold_decimal_bps", "ouroboros_mode", "close_time_ms")
 VERSION_PREFIX = "_version_"
 """Provenance columns: `_version_<provider>`. No feature can be named so."""
@@ -52,6 +55,7 @@ WHERE database = {database:String} AND table = {table:String} ORDER BY position
 """
 FINGERPRINT = Sql(f"({_PRINT.strip()})")
 """A number that changes with any column; binds `database` and `table`."""
+_DEFAULTS = "SELECT name, value FROM $table WHERE name IN {names:Array(String)}"
 _TABLE = """
 SELECT engine, engine_full, sorting_key FROM system.tables
 WHERE database = {database:String} AND name = {table:String}
@@ -264,13 +268,28 @@ def _check_columns(schema: TableSchema) -> None:
 
 def _ensure_window(connection: Connection, table: TableName, engine_full: str) -> None:
     """Retries are exact only where the table remembers the tokens of its last inserts."""
-    replicated = engine_full.startswith(("Replicated", "Shared"))
-    setting = Sql("replicated_deduplication_window")
-    if not replicated:
-        setting = Sql("non_replicated_deduplication_window")
-    found = re.search(rf"\b{setting}\s*=\s*(\d+)", engine_full)
-    # NOTE: a replicated table remembers 10,000 blocks unless it is told otherwise, others none.
-    window = int(found.group(1)) if found else DEDUPLICATION_WINDOW * replicated
-    if window < DEDUPLICATION_WINDOW:
-        statement = "ALTER TABLE $t MODIFY SETTING $s = 10000"
-        connection.command(compose(statement, t=table.sql, s=setting))
+    wanted = {"non_replicated_deduplication_window": DEDUPLICATION_WINDOW}
+    defaults = Sql("system.merge_tree_settings")
+    if is_replicated(engine_full):
+        wanted = {
+            "replicated_deduplication_window": DEDUPLICATION_WINDOW,
+            "replicated_deduplication_window_seconds": DEDUPLICATION_SECONDS,
+        }
+        defaults = Sql("system.replicated_merge_tree_settings")
+    known = {
+        name: int(found.group(1))
+        for name in wanted
+        if (found := re.search(rf"\b{name}\s*=\s*(\d+)", engine_full))
+    }
+    if known.keys() != wanted.keys():
+        rows = connection.rows(compose(_DEFAULTS, table=defaults), {"names": list(wanted)})
+        known = {name: int(value) for name, value in rows} | known
+    low = [f"{name} = {value}" for name, value in wanted.items() if known.get(name, 0) < value]
+    if low:
+        settings = join([Sql(one) for one in low])
+        connection.command(compose("ALTER TABLE $t MODIFY SETTING $s", t=table.sql, s=settings))
+
+
+def is_replicated(engine: str) -> bool:
+    """Return whether an engine keeps its rows, and the tokens of inserts, on several servers."""
+    return engine.startswith(("Replicated", "Shared"))

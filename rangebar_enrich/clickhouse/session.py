@@ -39,7 +39,7 @@ class Session:
         self.table = table
         self.leases = Leases(connection, table, lease_seconds)
         self._schema: TableSchema | None = None
-        self._noted: dict[tuple[Owner, frozenset[str]], float] = {}
+        self._noted: dict[object, float] = {}
 
     def ensure(self) -> TableSchema:
         """Make the tables where they are missing, and see that an existing bar table will do.
@@ -92,12 +92,17 @@ class Session:
         lookbacks: Mapping[str, int | None] | None = None,
     ) -> None:
         """Note in the registry who is about to write, unless that was done a while ago."""
-        now = time.monotonic()
-        due = {
-            owner: frozenset(columns)
+        now, known = time.monotonic(), lookbacks or {}
+        keys = {
+            owner: (owner, frozenset(columns), known.get(owner[0], -1))
             for owner, columns in written.items()
-            if now - self._noted.get((owner, frozenset(columns)), -_NOTED_SECONDS) >= _NOTED_SECONDS
         }
+        due = [
+            owner
+            for owner, key in keys.items()
+            if now - self._noted.get(key, -_NOTED_SECONDS) >= _NOTED_SECONDS
+        ]
         if due:
-            record(self.connection, self.table, due, at_ms=at_ms, count=count, lookbacks=lookbacks)
-            self._noted.update(dict.fromkeys(due.items(), now))
+            columns = {owner: written[owner] for owner in due}
+            record(self.connection, self.table, columns, at_ms=at_ms, count=count, lookbacks=known)
+            self._noted.update({keys[owner]: now for owner in due})

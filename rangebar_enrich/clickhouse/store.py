@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rangebar_enrich.clickhouse.announcement import announced
 from rangebar_enrich.clickhouse.connection import Connection, open_connection
+from rangebar_enrich.clickhouse.dsn import Address, default_url
 from rangebar_enrich.clickhouse.features import Features
 from rangebar_enrich.clickhouse.guards import check_bars
 from rangebar_enrich.clickhouse.identifiers import TableName
@@ -42,7 +43,7 @@ class BarStore(BarReader):
         cls,
         url: str | None = None,
         *,
-        table: str = DEFAULT_TABLE,
+        table: str | None = None,
         retry: RetryPolicy | None = None,
         lease_seconds: float = LEASE_SECONDS,
         **options: Any,
@@ -53,7 +54,8 @@ class BarStore(BarReader):
             url: DSN of clickhouse-connect, such as `chdb:///path` or
                 `https://user:password@host:8443`; default `RANGEBAR_ENRICH_URL`, else an
                 embedded database in the user's data folder.
-            table: `database.table` of the bars.
+            table: `database.table` of the bars; by default `range_bars` in the database that the
+                DSN names, else `rangebar_cache.range_bars`.
             retry: How long a failing statement is repeated, and another writer is waited for.
             lease_seconds: How long others wait for a writer that gives no sign of life.
             **options: For `clickhouse_connect.get_client`: TLS, timeouts, compression.
@@ -62,8 +64,9 @@ class BarStore(BarReader):
             StoreConnectionError: It cannot be opened or reached.
             IdentifierError: `table` is not a name.
         """
-        name = TableName(table)
-        connection = open_connection(url, retry=retry, **options)
+        address = Address.parse(url or default_url(), options)
+        name = TableName(table or DEFAULT_TABLE.rpartition(".")[2], address.database)
+        connection = open_connection(address, retry=retry, **options)
         return cls(Session(connection, name, lease_seconds=lease_seconds))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -16,14 +16,23 @@ from rangebar_enrich.clickhouse.identifiers import Sql, TableName, compose
 from rangebar_enrich.clickhouse.migration import DEFAULT_TABLE, migrate, wanted_features
 from rangebar_enrich.clickhouse.provenance import create_registry_sql, registry_table
 from rangebar_enrich.clickhouse.retry import RetryPolicy
-from rangebar_enrich.clickhouse.schema import check_table, create_table_sql, read_schema
+from rangebar_enrich.clickhouse.schema import (
+    check_table,
+    create_table_sql,
+    is_replicated,
+    read_schema,
+)
 from rangebar_enrich.clickhouse.states import create_states_sql, states_table
+from rangebar_enrich.errors import SchemaError, message
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 _THERE = """
-SELECT table, groupArray(name) FROM system.columns
+SELECT table, groupArray(name), (
+    SELECT groupArray((name, engine)) FROM system.tables
+    WHERE database = {database:String} AND name IN {tables:Array(String)}
+) FROM system.columns
 WHERE database = {database:String} AND table IN {tables:Array(String)} GROUP BY table
 """
 _BESIDE: Mapping[Callable[[TableName], TableName], tuple[Callable[[TableName], str], Sql]] = {
@@ -48,7 +57,9 @@ def ensure_tables(connection: Connection, table: TableName) -> None:
         "database": table.database,
         "tables": [table.table, *(name.table for name in names.values())],
     }
-    there = dict(connection.rows(_THERE, params))
+    found = connection.rows(_THERE, params)
+    there = {row[0]: row[1] for row in found}
+    _check_engines(table, names, dict(found[0][2]) if found else {})
     _ensure_bars(connection, table, is_there=table.table in there)
     for find, (create, newest) in _BESIDE.items():
         name = names[find]
@@ -57,6 +68,25 @@ def ensure_tables(connection: Connection, table: TableName) -> None:
         elif newest.split(" ")[0] not in there[name.table]:
             add = "ALTER TABLE $t ADD COLUMN IF NOT EXISTS $column"
             connection.command(compose(add, t=name.sql, column=newest))
+
+
+def _check_engines(
+    table: TableName,
+    names: Mapping[Callable[[TableName], TableName], TableName],
+    engines: Mapping[str, str],
+) -> None:
+    """See that leases are as replicated as the bars: two servers must not grant one each."""
+    leases = names[lease_table].table
+    if not is_replicated(engines.get(table.table, "")) or is_replicated(engines.get(leases, "")):
+        return
+    msg = message(
+        f"Table '{table}' is replicated, and its table of leases is not:",
+        [
+            f"'{leases}': got {engines.get(leases, 'nothing')}, expected ReplicatedReplacingMergeTree"
+        ],
+        "make it as docs/clickhouse.md says under Clusters, and copy its rows.",
+    )
+    raise SchemaError(msg)
 
 
 def _ensure_bars(connection: Connection, table: TableName, *, is_there: bool) -> None:
