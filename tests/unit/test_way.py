@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import rangebar_enrich as rbe
@@ -109,3 +110,18 @@ def test_way_of_a_push_grows_little_with_series(native, make_bars):
 
     assert way.collects == 1
     assert way.calls <= 130 + 30 * 20, way.calls
+
+
+def test_way_of_a_write():
+    pytest.importorskip("chdb")
+    clickhouse = pytest.importorskip("rangebar_enrich.clickhouse")
+    times = [1_700_000_000_000 + 60_000 * row for row in range(20)]
+    prices = {name: [100.0] * 20 for name in ("open", "high", "low", "close", "volume")}
+    opened = [time_ms - 60_000 for time_ms in times]
+    table = pa.table({"close_time_ms": times, "open_time_ms": opened, **prices})
+    rows = iter(range(20))
+
+    with clickhouse.BarStore.connect("chdb://memory", table="way.bars") as store:
+        way = _traced(lambda: store.write(table.slice(next(rows), 1), **KEY))
+
+    _check(way, calls=245, modules=30, moves=96, collects=0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rangebar_enrich.clickhouse.dsn import Address, default_url
+from rangebar_enrich.errors import StoreConnectionError
 
 SECRET = "p@ss/w:rd%"  # noqa: S105 - made up
 ENCODED = "p%40ss%2Fw%3Ard%25"
@@ -58,6 +59,34 @@ def test_path_of_an_embedded_database(url, path):
 )
 def test_https_is_never_downgraded(url, interface):
     assert Address.parse(url, {}).interface == interface
+
+
+@pytest.mark.parametrize("sign", ["/", "#", "?", "[", "]", "/@", "?x"])
+@pytest.mark.parametrize("start", ["tops3cret", "77"])
+@pytest.mark.parametrize("scheme", ["http", "clickhouse"])
+def test_password_that_divides_the_address_is_not_shown(scheme, start, sign):
+    url = f"{scheme}://joe:{start}{sign}hush@host:8123/db"
+    with pytest.raises(StoreConnectionError, match=r"(?s)joe:\*\*\*@host.*%2F, # as %23") as caught:
+        Address.parse(url, {})
+    assert "hush" not in str(caught.value)
+    assert start not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://h/db?user=a@b", "http://joe:p@ss@h/db", "http://h:1/db"])
+def test_addresses_with_odd_signs_are_taken(url):
+    assert Address.parse(url, {}).database == "db"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "host:8123", "postgres://a:b@c"])
+def test_unknown_scheme_is_named(url):
+    scheme = url.partition(":")[0]
+    with pytest.raises(StoreConnectionError, match=f"unknown scheme '{scheme}'"):
+        Address.parse(url, {})
+
+
+def test_database_of_an_address():
+    assert Address.parse("http://h/my%2Ddb", {}).database == "my-db"
+    assert Address.parse("chdb:///data/db", {}).database is None
 
 
 def test_default_comes_from_the_environment(monkeypatch):

@@ -62,6 +62,13 @@ def test_good_names_are_quoted():
     assert str(TableName("db.t").companion("claims")) == "db.t_claims"
 
 
+@pytest.mark.parametrize("name", ["my-db.range-bars", "2024.bars", "db.my bars", "db.größe"])
+def test_names_that_clickhouse_allows_are_quoted(name):
+    database, table = name.split(".")
+    assert TableName(name).sql == f"`{database}`.`{table}`"
+    assert TableName(table, database).sql == TableName(name).sql
+
+
 @pytest.mark.parametrize("name", ["a.b.c", "a.", ".", "", "db.t;x", None])
 def test_table_names_are_checked(name):
     with pytest.raises(IdentifierError, match="cannot be an identifier"):

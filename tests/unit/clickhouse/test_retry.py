@@ -12,7 +12,15 @@ QUICK = RetryPolicy(attempts=4, seconds=5, first_wait=0.0001, longest_wait=0.001
     ("error", "expected"),
     [
         pytest.param(driver.DatabaseError("x", code=252), True, id="too-many-parts"),
+        pytest.param(
+            driver.DatabaseError("Too many parts (100000) in all partitions in total", code=252),
+            False,
+            id="too-many-parts-altogether",
+        ),
         pytest.param(driver.DatabaseError("x", code=241), True, id="memory"),
+        pytest.param(driver.DatabaseError("x", code=289), True, id="replica-not-in-quorum"),
+        pytest.param(driver.DatabaseError("x", code=745), True, id="overloaded"),
+        pytest.param(driver.DatabaseError("x", code=394), False, id="cancelled"),
         pytest.param(driver.DatabaseError("x", code=202), True, id="too-many-queries"),
         pytest.param(driver.DatabaseError("x", code=60), False, id="no-such-table"),
         pytest.param(driver.DatabaseError("x", code=516), False, id="wrong-password"),
@@ -61,6 +69,14 @@ def test_no_retry_of_what_cannot_heal():
     with pytest.raises(driver.DatabaseError, match="no such table"):
         QUICK.run(failing(1, driver.DatabaseError("no such table", code=60)), count)
     assert count.retries == 0
+
+
+@pytest.mark.parametrize("code", [159, 241])
+def test_a_query_that_is_too_large_is_tried_twice(code):
+    count = RetryCount()
+    with pytest.raises(driver.DatabaseError, match="too large"):
+        QUICK.run(failing(9, driver.DatabaseError("too large", code=code)), count)
+    assert count.retries == 1
 
 
 def test_retry_ends_when_patience_does():
