@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from benches.contest import OURS, size_name
-from benches.workloads import failures, large, live, store
+from benches.workloads import daily, failures, large, live, store
 from benches.workloads.indicators import ONE as ONE_PROVIDER
 from benches.workloads.series import ONE as ONE_SERIES
 
@@ -64,6 +64,7 @@ TARGETS = (
     Target("E", 1_000_000, OURS, store.PLAIN, 0.6),
     Target("E", 1_000_000, OURS, store.NULLABLE, 0.33, "memory"),
     Target("W", 1_000_000, OURS, store.BARE, 1.15),
+    Target("O", 1, OURS, daily.BARE, 3.0),
     Target("M", 20_000_000, OURS, large.FLAT, 1.2, "once"),
     Target("M", 20_000_000, OURS, large.FLAT, 1.2, "memory"),
     Target("M", 20_000_000, OURS, large.WHOLE, 0.2, "memory"),

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from benches.contest import Workload
-from benches.workloads import alpha158, failures, indicators, large, live, series, store, technical
+from benches.workloads import (
+    alpha158,
+    daily,
+    failures,
+    indicators,
+    large,
+    live,
+    series,
+    store,
+    technical,
+)
 
 ALL: tuple[Workload, ...] = (
     *indicators.WORKLOADS,
@@ -12,6 +22,7 @@ ALL: tuple[Workload, ...] = (
     *live.WORKLOADS,
     *series.WORKLOADS,
     *store.WORKLOADS,
+    *daily.WORKLOADS,
     *large.WORKLOADS,
     *failures.WORKLOADS,
 )
