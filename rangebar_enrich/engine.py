@@ -12,7 +12,6 @@ What happens in a run, and where each step lives:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ import polars as pl
 
 from rangebar_enrich._bars.batches import read_batches
 from rangebar_enrich._bars.containers import read_bars
+from rangebar_enrich._bars.relabel import Relabel
 from rangebar_enrich._bars.series import SeriesKey, checked_threshold, split_series
 from rangebar_enrich._provider.declaration import Declaration
 from rangebar_enrich._provider.discovery import Discovery, discover
@@ -44,8 +44,6 @@ from rangebar_enrich._stream.explanation import explain_plan, fixed_by
 from rangebar_enrich._stream.live import LiveEnricher
 from rangebar_enrich._stream.view import unseen
 from rangebar_enrich.errors import UnsupportedBarsError, message
-
-logger = logging.getLogger(__name__)
 
 
 class Enricher:
@@ -114,8 +112,7 @@ class Enricher:
         """Return the plan in words: steps, reach of each feature, shared parts, failures.
 
         Args:
-            bars: Bars to plan for; only names and dtypes of columns, and the first series, are
-                looked at. `None`: the columns that the Rust builder emits.
+            bars: Bars to plan for, by columns and first series. `None`: as the builder emits.
             symbol: As for `run`.
             threshold_decimal_bps: As for `run`.
 
@@ -165,6 +162,7 @@ class Enricher:
         *,
         symbol: str | None = None,
         threshold_decimal_bps: int | None = None,
+        relabel: bool = False,
     ) -> pl.LazyFrame:
         """Add every provider's features to a lazy plan; nothing is collected.
 
@@ -173,6 +171,7 @@ class Enricher:
             symbol: Symbol of all bars. Where it and the threshold are `None` and the bars have
                 columns of those names, features are computed within each series by `over`.
             threshold_decimal_bps: Threshold of all bars, likewise.
+            relabel: Columns of those names get the label given; else nobody looks at them.
 
         Returns:
             The plan with one float64 column for each feature; those of a provider that does not
@@ -182,6 +181,7 @@ class Enricher:
             UnsupportedBarsError: There is a legacy provider.
             ProviderError: `on_error="raise"` and a provider does not compile.
         """
+        bars = Relabel(symbol, threshold_decimal_bps).lazy(bars) if relabel else bars
         return lazy_features(bars, self._settings, symbol, checked_threshold(threshold_decimal_bps))
 
     def run(
@@ -193,6 +193,7 @@ class Enricher:
         history: Any = None,
         history_is_complete: bool = False,
         on_gap: OnGap = "warn",
+        relabel: bool = False,
     ) -> EnrichmentResult:
         """Compute every provider's features for `bars`.
 
@@ -207,8 +208,9 @@ class Enricher:
                 from there and history of any length will do. Otherwise the bars whose values the
                 bars before them do not fix are null, and the status is `short_history`.
             on_gap: What to do where a bar begins later than the bar before it ended: `"warn"`
-                logs one line, `"raise"` raises, `"ignore"` does neither. `result.gaps` counts
-                them all the same.
+                logs one line, `"raise"` raises, `"ignore"` does neither; `result.gaps` counts.
+            relabel: The arguments are right where the bars and the history say something else:
+                series columns and metadata that come back say what was used.
 
         Returns:
             The bars, one float64 column for each declared feature, and the outcomes.
@@ -223,6 +225,10 @@ class Enricher:
         check_process()
         check_on_gap(on_gap)
         table = read_bars(bars)
+        if relabel:
+            label = Relabel(symbol, threshold_decimal_bps)
+            table = label.bars(table)
+            history = None if history is None else label.bars(read_bars(history))
         split = split_series(table, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
         source = read_source(
             table, split, self._planner.own, history, is_complete=history_is_complete
@@ -252,6 +258,7 @@ class Enricher:
         history: Any = None,
         history_is_complete: bool = False,
         on_gap: OnGap = "warn",
+        relabel: bool = False,
     ) -> LiveEnricher:
         """Return an enricher that takes bars as they come, of one series or of any number.
 
@@ -265,12 +272,14 @@ class Enricher:
             history_is_complete: Each series starts with the history given. Recursive features
                 need that, unless their provider declares a `lookback`.
             on_gap: As for `run`, in every push; `live.gaps` counts them.
+            relabel: As for `run`, in every push and in the history.
 
         Raises:
             BarsError: The history breaks a rule.
         """
         key = SeriesKey(symbol, checked_threshold(threshold_decimal_bps), ouroboros_mode)
-        live = LiveEnricher(self._settings, key, on_gap=on_gap)
+        label = Relabel(symbol, threshold_decimal_bps) if relabel else None
+        live = LiveEnricher(self._settings, key, on_gap=on_gap, relabel=label)
         if history is not None:
             live.absorb(history, is_complete=history_is_complete)
         return live
@@ -283,6 +292,7 @@ class Enricher:
         symbol: str | None = None,
         threshold_decimal_bps: int | None = None,
         on_gap: OnGap = "warn",
+        relabel: bool = False,
     ) -> BatchWalk:
         """Enrich bars that need not fit into memory, a batch at a time.
 
@@ -290,13 +300,13 @@ class Enricher:
         the batches together equal one run over the whole.
 
         Args:
-            source: A path to Parquet, Arrow IPC, an IPC stream or CSV, or to a folder of such files;
-                a `pa.RecordBatchReader` or anything with `__arrow_c_stream__`; or any eager kind
-                of bars.
+            source: A path to Parquet, Arrow IPC, CSV or a folder of such files; a reader or anything
+                with `__arrow_c_stream__`; or any eager kind of bars.
             rows: Most bars of a batch.
             symbol: As for `run`.
             threshold_decimal_bps: As for `run`.
             on_gap: As for `run`, in every batch; `gaps` counts them.
+            relabel: As for `run`, in every batch.
 
         Returns:
             An iterator over tables as `run` gives them, in the order of the source; its
@@ -316,6 +326,7 @@ class Enricher:
             symbol=symbol,
             threshold_decimal_bps=checked_threshold(threshold_decimal_bps),
             on_gap=on_gap,
+            relabel=Relabel(symbol, threshold_decimal_bps) if relabel else None,
         )
 
 
@@ -340,23 +351,23 @@ def enrich_bars(
     history: Any = None,
     on_error: OnError = "null",
     on_gap: OnGap = "warn",
+    relabel: bool = False,
 ) -> Any:
     """Add every provider's features to `bars`, and return bars of the same kind.
 
     Args:
-        bars: Closed range bars: `pa.Table`, `pa.RecordBatch`, `pa.RecordBatchReader`, anything
-            with `__arrow_c_stream__` or `__arrow_c_array__` (each gives a `pa.Table`),
-            `pl.DataFrame`, `pl.LazyFrame` (nothing is collected), or `pd.DataFrame` (changed in
-            place and returned). One or several series, each in time order.
+        bars: Closed range bars: any table, batch, reader or stream of Arrow's (gives a
+            `pa.Table`), `pl.DataFrame`, `pl.LazyFrame` (nothing is collected), or `pd.DataFrame`
+            (changed in place and returned). One or several series, each in time order.
         symbol: Symbol of all bars; found in the bars where it is `None`.
         threshold_decimal_bps: Threshold of all bars in decimal basis points, likewise.
         providers: Providers of either kind; `None`: those found by entry point.
-        history: Earlier bars of the same series, in any kind: context that fixes the values of
-            the new ones and does not come back. Values that it does not fix are null;
-            `Enricher.run` says how much is missing.
+        history: Earlier bars of the same series, in any kind: context that does not come back.
+            Values that it does not fix are null; `Enricher.run` says how much is missing.
         on_error: `"null"` turns a failed provider's columns into nulls; `"raise"` raises.
         on_gap: What to do where a bar begins later than the bar before it ended: `"warn"` logs
             one line, `"raise"` raises, `"ignore"` does neither. Not looked for in a LazyFrame.
+        relabel: The arguments are right where the bars say something else; see `Enricher.run`.
 
     Returns:
         The bars, then one float64 column for each declared feature; with no provider, `bars`
@@ -370,6 +381,7 @@ def enrich_bars(
         UnsupportedBarsError: The object holds no bars, or a legacy provider met a LazyFrame.
         ProviderError: `on_error="raise"` and a provider failed.
     """
+    told: Any = {"symbol": symbol, "threshold_decimal_bps": threshold_decimal_bps}
     default = providers is None
     enricher = default_enricher(on_error) if default else Enricher(providers, on_error=on_error)
     if enricher.is_empty:
@@ -381,14 +393,8 @@ def enrich_bars(
                 hint="put the earlier bars into the plan with pl.concat, and filter them out after.",
             )
             raise UnsupportedBarsError(msg)
-        return enricher.lazy(bars, symbol=symbol, threshold_decimal_bps=threshold_decimal_bps)
-    result = enricher.run(
-        bars,
-        symbol=symbol,
-        threshold_decimal_bps=threshold_decimal_bps,
-        history=history,
-        on_gap=on_gap,
-    )
+        return enricher.lazy(bars, relabel=relabel, **told)
+    result = enricher.run(bars, history=history, on_gap=on_gap, relabel=relabel, **told)
     failed = [one.provider for one in result.outcomes if one.status in {"failed", "partial"}]
     warn_of(failed, stacklevel=3)
     return result.to_caller()

@@ -5,7 +5,7 @@
     │   ├── BarColumnError                  a needed column is absent, doubled or of a wrong type
     │   ├── BarOrderError                   bars are out of time order
     │   ├── BarGapError                     bars are missing between others
-    │   └── SeriesConflictError             an argument contradicts a column
+    │   └── SeriesConflictError             an argument contradicts a column or the metadata
     ├── UnsupportedBarsError (TypeError)    not a kind of bars that we read
     ├── TradesError (ValueError)            trades that no bar may be built from
     ├── ProviderError (RuntimeError)        one provider's fault; carries `.provider`
@@ -72,7 +72,7 @@ class BarGapError(BarsError):
 
 
 class SeriesConflictError(BarsError):
-    """An argument contradicts a column of the bars."""
+    """An argument contradicts what the bars say of themselves, in a column or in metadata."""
 
 
 class UnsupportedBarsError(RangebarEnrichError, TypeError):

@@ -41,6 +41,14 @@ class BarColumn:
 MICROSECONDS = "us"
 MILLISECONDS = "ms"
 
+SPANS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        unit: (631_152_000 * count, 4_102_444_800 * count)
+        for unit, count in (("s", 1), (MILLISECONDS, 10**3), (MICROSECONDS, 10**6), ("ns", 10**9))
+    }
+)
+"""From 1990 up to 2100 in each unit: a time outside is in another unit than it is taken for."""
+
 TIMESTAMP = "timestamp"
 """A datetime column, or the name of a DataFrame's index."""
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.arrow_types import as_plain, plain_type
 from rangebar_enrich._bars.feature import FeatureColumn
-from rangebar_enrich._bars.pandas_columns import PandasColumns
+from rangebar_enrich._bars.pandas_columns import PandasColumns, add_columns
 from rangebar_enrich._bars.table import UNREADABLE, BarTable, seen_columns, seen_dtypes
-from rangebar_enrich.errors import UnsupportedBarsError, message
+from rangebar_enrich.errors import SeriesConflictError, UnsupportedBarsError, message
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,18 @@ class ArrowBars(BarTable):
             table = table.set_column(place, name, as_plain(table.column(place)))
         return _frame_of(table)
 
+    def with_series(self, told: Mapping[str, Any]) -> ArrowBars:
+        """Return the bars with another label, in columns and in the metadata."""
+        table = self.table
+        for name, value in told.items():
+            if name in self.columns:
+                own = self.columns[name]
+                field = pa.field(own, pa.scalar(value).type, metadata=table.field(own).metadata)
+                column = pa.repeat(pa.scalar(value), table.num_rows)
+                table = table.set_column(table.schema.get_field_index(own), field, column)
+        made = {name.encode(): str(value).encode() for name, value in told.items()}
+        return ArrowBars(table.replace_schema_metadata({**self.metadata, **made}))
+
     def with_features(self, features: Sequence[FeatureColumn]) -> pa.Table:
         """Return a table of the caller's very columns and, at the end, `features`."""
         made = {feature.name for feature in features}
@@ -130,6 +142,11 @@ class PolarsBars(BarTable):
     def _raw(self, names: Sequence[str]) -> pl.DataFrame:
         return self.frame.select(names)
 
+    def with_series(self, told: Mapping[str, Any]) -> PolarsBars:
+        """Return the bars with another label in the columns that are there."""
+        there = [name for name in told if name in self.columns]
+        return PolarsBars(self.frame.with_columns(pl.lit(told[name]).alias(name) for name in there))
+
     def with_features(self, features: Sequence[FeatureColumn]) -> pl.DataFrame:
         """Return the frame without older columns of `features`, then `features`."""
         names = [feature.name for feature in features]
@@ -156,8 +173,9 @@ class PandasBars(BarTable):
     have no common type stays with the caller, unseen.
     """
 
-    def __init__(self, frame: Any) -> None:
-        self.frame = frame
+    def __init__(self, frame: Any, labels: Mapping[str, Any] | None = None) -> None:
+        self.frame, self._labels = frame, labels or {}
+        frame = frame.assign(**labels) if labels else frame
         self._source = PandasColumns(frame)
         self.unseen = self._source.unseen
         self.columns = seen_columns(self._source.names, self.unseen)
@@ -180,12 +198,29 @@ class PandasBars(BarTable):
     def _raw(self, names: Sequence[str]) -> pl.DataFrame:
         return pl.DataFrame([self._source.series(name) for name in names])
 
+    def with_series(self, told: Mapping[str, Any]) -> PandasBars:
+        """Return the bars with another label in the columns that are there.
+
+        Raises:
+            SeriesConflictError: A label stands in the index.
+        """
+        levels = [repr(name) for name in told if name in self._source.levels]
+        if levels:
+            head = f"Index level(s) {', '.join(levels)} cannot be relabelled."
+            hint = "make columns of them first, with bars.reset_index()."
+            raise SeriesConflictError(message(head, hint=hint))
+        return PandasBars(self.frame, {one: told[one] for one in told if one in self.columns})
+
     def with_features(self, features: Sequence[FeatureColumn]) -> Any:
         """Add or overwrite `features` in the caller's own DataFrame, and return it.
 
         One without rows comes back untouched, as the older loader does.
         """
-        return self._source.with_columns({one.name: one.array for one in features})
+        if self.height:
+            for name, value in self._labels.items():
+                self.frame[name] = value
+            add_columns(self.frame, {one.name: one.array for one in features})
+        return self.frame
 
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
         """Return bars and features as an Arrow table, without what Arrow has no type for.
@@ -239,6 +274,8 @@ def read_bars(bars: Any) -> BarTable:
         BarColumnError: A column name occurs twice, a price column is not a number, or a column
             that says when or of what a bar is cannot be read.
     """
+    if isinstance(bars, BarTable):
+        return bars
     if isinstance(bars, pl.DataFrame):
         return PolarsBars(bars)
     pandas = _as_pandas(bars)

@@ -16,7 +16,14 @@ import numpy.typing as npt
 import polars as pl
 import xxhash
 
-from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, time_column, times_of
+from rangebar_enrich._bars.columns import SPANS
+from rangebar_enrich._bars.series import (
+    SeriesKey,
+    SeriesSplit,
+    refuse_unit,
+    time_column,
+    times_of,
+)
 from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich.errors import BarOrderError, message
 
@@ -143,7 +150,10 @@ class Timeline:
     def __init__(self, bars: BarTable, split: SeriesSplit, *, clock: str | None = None) -> None:
         self._bars, self._split = bars, split
         self.clock = clock or time_column(bars.columns)
-        self._times = None if self.clock is None else self._sorted(times_of(bars, self.clock))
+        self._times, self._unit = None, ""
+        if self.clock is not None:
+            times, self._unit = times_of(bars, self.clock)
+            self._times = times if split.order is None else times[split.order]
         self.increases = self._check_order()
 
     def _sorted(self, values: Ints) -> Ints:
@@ -167,6 +177,18 @@ class Timeline:
         if least < 0:
             _raise_disorder(name, times, np.flatnonzero(steps < 0) + 1, self._split)
         return bool(least > 0)
+
+    def check_unit(self) -> None:
+        """Refuse times that are in another unit than they are taken for.
+
+        Raises:
+            BarColumnError: One is before 1990, or not before 2100.
+        """
+        if self.clock is None or self._times is None:
+            return
+        first, last = SPANS[self._unit]
+        if self._times.min() < first or self._times.max() >= last:
+            refuse_unit(self.clock, self._times, self._unit, self._split.row_of)
 
     def first_break(self, marks: Sequence[Watermark], names: Collection[str]) -> Break | None:
         """Return the first bar that does not follow what was before, if there is one.

@@ -26,7 +26,7 @@ class PandasColumns:
     """What can be read of a DataFrame.
 
     Args:
-        frame: The caller's; only `with_columns` changes it.
+        frame: The caller's; it is not changed.
 
     Raises:
         BarColumnError: An index level tells rows apart, and its name is not known.
@@ -68,18 +68,6 @@ class PandasColumns:
             return self._objects[name]
         return _converted(name, self._column(name))
 
-    def with_columns(self, made: Mapping[str, pa.ChunkedArray]) -> pd.DataFrame:
-        """Add or overwrite columns in the caller's own DataFrame, if it has rows."""
-        if not len(self.frame):
-            return self.frame
-        with warnings.catch_warnings():
-            # NOTE: pandas advises a new frame from 100 added columns on; callers want this one.
-            warnings.filterwarnings("ignore", message="DataFrame is highly fragmented")
-            for name, array in made.items():
-                # NOTE: null becomes NaN here, which is what users of the older loader test for.
-                self.frame[name] = array.to_numpy()
-        return self.frame
-
     def to_arrow(self) -> tuple[pa.Table, list[str]]:
         """Return an Arrow table, index levels first, and the names of what it has no type for."""
         frame = self.frame
@@ -104,6 +92,16 @@ class PandasColumns:
             if name in self.unseen or not isinstance(name, str):
                 raise
             return self.series(name).to_arrow()
+
+
+def add_columns(frame: pd.DataFrame, made: Mapping[str, pa.ChunkedArray]) -> None:
+    """Add or overwrite columns of the caller's own DataFrame."""
+    with warnings.catch_warnings():
+        # NOTE: pandas advises a new frame from 100 added columns on; callers want this one.
+        warnings.filterwarnings("ignore", message="DataFrame is highly fragmented")
+        for name, array in made.items():
+            # NOTE: null becomes NaN here, which is what users of the older loader test for.
+            frame[name] = array.to_numpy()
 
 
 def _levels(frame: pd.DataFrame) -> dict[str, int]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from rangebar_enrich._bars.columns import (
+    MICROSECONDS,
     MODE,
     SERIES_COLUMNS,
+    SPANS,
     SYMBOL,
     THRESHOLD,
     TIME_UNITS,
@@ -101,9 +103,27 @@ def _as_number(value: Any) -> Any:
     return int(value) if isinstance(value, str | bytes) else value
 
 
-def _from_metadata(metadata: Mapping[bytes, bytes], name: str) -> str | None:
-    value = metadata.get(name.encode())
-    return None if value is None else value.decode()
+def _labels(bars: BarTable, symbol: str | None, threshold: int | None) -> dict[str, Any]:
+    """Return symbol and threshold of rows that do not say it themselves.
+
+    Raises:
+        SeriesConflictError: An argument contradicts the metadata.
+    """
+    metadata, labels = bars.metadata, {}
+    for name, argument in ((SYMBOL, symbol), (THRESHOLD, threshold)):
+        raw = metadata.get(name.encode())
+        said: Any = None if raw is None else raw.decode()
+        if name == THRESHOLD and said is not None:
+            said = checked_threshold(said, what=f"metadata {THRESHOLD}")
+        # NOTE: where there is a column, it speaks for its rows, and arguments are held against it.
+        if name not in bars.columns and argument is not None and said not in {None, argument}:
+            msg = message(
+                f"Argument '{name}' is {argument!r}, but the metadata says {said!r}.",
+                hint="drop the argument, or pass relabel=True where the metadata is wrong.",
+            )
+            raise SeriesConflictError(msg)
+        labels[name] = said if argument is None else argument
+    return labels
 
 
 def _merge(name: str, argument: Any, found: Any) -> Any:
@@ -131,25 +151,15 @@ def split_series(
         Keys from the arguments, else from columns of those names, else from schema metadata.
 
     Raises:
-        SeriesConflictError: An argument contradicts a column, or the threshold is no number.
+        SeriesConflictError: An argument contradicts a column or the metadata, or the threshold is
+            no number.
     """
     threshold = checked_threshold(threshold_decimal_bps)
     present = [name for name in SERIES_COLUMNS if name in bars.columns]
-    metadata, height = bars.metadata, bars.height
-    fallback = SeriesKey(
-        _from_metadata(metadata, SYMBOL),
-        checked_threshold(_from_metadata(metadata, THRESHOLD), what=f"metadata {THRESHOLD}"),
-    )
+    height, fill = bars.height, _labels(bars, symbol, threshold)
     if not present or not height:
-        key = SeriesKey(
-            symbol if symbol is not None else fallback.symbol,
-            threshold if threshold is not None else fallback.threshold_decimal_bps,
-        )
-        return SeriesSplit((key,), np.array([0, height], dtype=np.int64))
-    fill = {
-        SYMBOL: symbol if symbol is not None else fallback.symbol,
-        THRESHOLD: threshold if threshold is not None else fallback.threshold_decimal_bps,
-    }
+        starts = np.array([0, height], dtype=np.int64)
+        return SeriesSplit((SeriesKey(fill[SYMBOL], fill[THRESHOLD]),), starts)
     runs, starts, order = _runs(bars.to_polars(present), fill)
     keys = [
         SeriesKey(
@@ -203,8 +213,8 @@ def time_column(columns: Collection[str]) -> str | None:
     return next((name for name in preferred if name in columns), None)
 
 
-def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:
-    """Return a time column as int64, in its own unit.
+def times_of(bars: BarTable, name: str) -> tuple[npt.NDArray[np.int64], str]:
+    """Return a time column as int64, and its unit.
 
     Raises:
         BarColumnError: It is neither integers nor datetimes, or it has nulls.
@@ -229,7 +239,41 @@ def times_of(bars: BarTable, name: str) -> npt.NDArray[np.int64]:
             hint="give every bar its time, or drop those rows.",
         )
         raise BarColumnError(msg)
-    return times.to_numpy()
+    return times.to_numpy(), unit_of(name, dtype)
+
+
+def unit_of(name: str, dtype: pl.DataType) -> str:
+    """Return the unit of a time column: `"ms"`, `"us"` or, of datetimes only, `"ns"`."""
+    return (dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[name]) or MICROSECONDS
+
+
+def refuse_unit(
+    name: str, times: npt.NDArray[np.int64], unit: str, row_of: Callable[[int], int]
+) -> NoReturn:
+    """Refuse times of which some are outside `SPANS`, and say which unit would fit.
+
+    Raises:
+        BarColumnError: Always.
+    """
+    first, last = SPANS[unit]
+    rows = np.flatnonzero((times < first) | (times >= last)).tolist()
+    row = min(rows, key=row_of)
+    value = int(times[row])
+    fitting = [other for other, (low, high) in SPANS.items() if low <= value < high]
+    told = f"in {fitting[0]} it would be within" if fitting else "no unit brings it there"
+    others = [other for other, known in TIME_UNITS.items() if [known] == fitting]
+    msg = message(
+        f"Time column '{name}' is in {unit}, and {len(rows)} value(s) are outside 1990 to 2100,"
+        f" the first in row {row_of(row)}: {value}; {told}.",
+        hint=f"rename it to '{_twin(name, others)}'." if others else f"convert it to {unit}.",
+    )
+    raise BarColumnError(msg)
+
+
+def _twin(name: str, others: Sequence[str]) -> str:
+    """Return the column of the same event among those of another unit."""
+    event = name.partition("_")[0]
+    return next((other for other in others if other.startswith(event)), others[0])
 
 
 def distinct(values: Sequence[Any]) -> Any:

@@ -76,6 +76,10 @@ class BarTable(ABC):
     def to_arrow(self, features: Sequence[FeatureColumn]) -> pa.Table:
         """Return bars and features as an Arrow table."""
 
+    @abstractmethod
+    def with_series(self, told: Mapping[str, Any]) -> BarTable:
+        """Return the bars with another label: series columns that are there, and metadata."""
+
     def to_polars(self, names: Collection[str]) -> pl.DataFrame:
         """Return columns under canonical names, price and volume as float64, NaN as null."""
         wanted = [name for name in self.columns if name in names]

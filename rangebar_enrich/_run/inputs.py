@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from rangebar_enrich._bars.columns import MICROSECONDS, TIME_UNITS
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.continuity import Break, Gaps, Ints, Timeline, Watermark
 from rangebar_enrich._bars.fit import fitted
-from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series, time_column
+from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series, time_column, unit_of
 from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich.errors import BarOrderError, HistoryError, message
 
@@ -134,9 +133,8 @@ class Source:
 
 def times_in(frames: Sequence[pl.DataFrame], clock: str) -> tuple[list[Ints], str]:
     """Return the times of each series, and their unit."""
-    dtype = frames[0].schema[clock]
-    unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else TIME_UNITS[clock]
-    return [frame[clock].cast(pl.Int64).to_numpy() for frame in frames], unit or MICROSECONDS
+    unit = unit_of(clock, frames[0].schema[clock])
+    return [frame[clock].cast(pl.Int64).to_numpy() for frame in frames], unit
 
 
 def _past(history: BarTable, bars: BarTable, names: Collection[str]) -> pl.DataFrame:
@@ -180,6 +178,8 @@ def read_source(
     """
     hidden = frozenset(own & bars.columns.keys())
     timeline = Timeline(bars, split) if split.starts[-1] else None
+    if timeline is not None:
+        timeline.check_unit()
     earlier, marks, increases = None, [Watermark()] * len(split.keys), True
     if history is not None:
         earlier, marks, increases = match_history(
@@ -224,6 +224,7 @@ def match_history(
     if clock is not None:
         _past(history, bars, [clock])
     past = Timeline(history, earlier, clock=clock)
+    past.check_unit()
     if timeline is None:
         return made, [Watermark()] * len(places), True
     names = [name for name in bars.columns if name in history.columns]

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.containers import ArrowBars
 from rangebar_enrich._bars.continuity import Break, Gaps
+from rangebar_enrich._bars.relabel import Relabel
 from rangebar_enrich._bars.series import SeriesKey, split_series
+from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich._run.events import OnGap, outcomes_of
 from rangebar_enrich._run.process import check_process
 from rangebar_enrich._run.result import ProviderOutcome
@@ -74,6 +76,7 @@ class BatchWalk(Iterator[pa.Table]):
         symbol: Symbol of all bars, or `None`.
         threshold_decimal_bps: Threshold of all bars, or `None`.
         on_gap: What to do where bars are missing between others.
+        relabel: Gives every table another label than it has.
 
     Attributes:
         rows: Bars so far.
@@ -89,11 +92,12 @@ class BatchWalk(Iterator[pa.Table]):
         symbol: str | None,
         threshold_decimal_bps: int | None,
         on_gap: OnGap = "warn",
+        relabel: Relabel | None = None,
     ) -> None:
         self._tables, self._symbol, self._threshold = tables, symbol, threshold_decimal_bps
         self._stream = Stream(settings, _refusal, on_gap=on_gap, noun="this batch")
         self._tallies = [_Tally(one) for one in outcomes_of(settings, [])]
-        self._batches = 0
+        self._batches, self._relabel = 0, relabel
         self.rows, self.gaps = 0, Gaps()
 
     @property
@@ -104,7 +108,8 @@ class BatchWalk(Iterator[pa.Table]):
     def __next__(self) -> pa.Table:
         """Return the next table with its features; rows stay in their order."""
         check_process()
-        bars = ArrowBars(next(self._tables))
+        bars: BarTable = ArrowBars(next(self._tables))
+        bars = bars if self._relabel is None else self._relabel.bars(bars)
         try:
             split = split_series(bars, symbol=self._symbol, threshold_decimal_bps=self._threshold)
             arrival = self._stream.push(bars, split)

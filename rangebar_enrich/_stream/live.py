@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rangebar_enrich._bars.containers import read_bars
 from rangebar_enrich._bars.continuity import Break
+from rangebar_enrich._bars.relabel import Relabel
 from rangebar_enrich._bars.series import SeriesKey, SeriesSplit, split_series
 from rangebar_enrich._bars.table import BarTable
 from rangebar_enrich._run.events import OnGap, outcomes_of
@@ -51,7 +52,15 @@ class LiveEnricher:
         outcomes: What became of each provider in the last push.
     """
 
-    def __init__(self, settings: Settings, key: SeriesKey, *, on_gap: OnGap = "warn") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        key: SeriesKey,
+        *,
+        on_gap: OnGap = "warn",
+        relabel: Relabel | None = None,
+    ) -> None:
+        self._relabel = relabel
         self._settings, self._given, self._on_gap = settings, key, on_gap
         self._start = Place()
         self._stream = self._new_stream()
@@ -111,7 +120,7 @@ class LiveEnricher:
             ProviderError: `on_error="raise"` and a provider failed.
         """
         check_process()
-        table = read_bars(bars)
+        table = self._read(bars)
         with self._lock:
             arrival = self._stream.push(table, self._split(table), self._start)
             if arrival.outcomes:
@@ -135,7 +144,7 @@ class LiveEnricher:
             BarsError: The bars break a rule.
         """
         check_process()
-        table = read_bars(history)
+        table = self._read(history)
         with self._lock:
             if self._stream.places:
                 msg = "History comes before the first push."
@@ -144,6 +153,10 @@ class LiveEnricher:
             if table.height:
                 self._stream.absorb(table, self._split(table), start)
             self._start = start
+
+    def _read(self, bars: Any) -> BarTable:
+        table = read_bars(bars)
+        return table if self._relabel is None else self._relabel.bars(table)
 
     def _split(self, table: BarTable) -> SeriesSplit:
         symbol, threshold, _ = self._given
@@ -173,13 +186,13 @@ class LiveEnricher:
     def __getstate__(self) -> tuple[Any, ...]:
         """Pickle a snapshot, and what is not in it."""
         with self._lock:
-            made = (self._settings, self._given, self._on_gap)
+            made = (self._settings, self._given, self._on_gap, self._relabel)
             return (*made, self.snapshot(), self.outcomes, dict(self._faults))
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Go on from what `__getstate__` gave."""
-        settings, given, on_gap, snapshot, outcomes, faults = state
-        self.__init__(settings, given, on_gap=on_gap)  # type: ignore[misc]
+        settings, given, on_gap, relabel, snapshot, outcomes, faults = state
+        self.__init__(settings, given, on_gap=on_gap, relabel=relabel)  # type: ignore[misc]
         self.restore(snapshot)
         self.outcomes, self._faults = outcomes, faults
 

@@ -192,6 +192,7 @@ class Stream:
         reads = frozenset().union(*(view.reads for view in set(views)))
         bars = _fitted(table, layout, reads)
         timeline = Timeline(table, split, clock=time_column([name for name, _ in layout]))
+        timeline.check_unit()
         known = reads | RESERVED
         names = [name for name, _ in layout if name in known and name in table.columns]
         marks = [place.mark for place in places]

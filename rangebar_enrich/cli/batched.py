@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rangebar_enrich._bars.batches import read_batches
+from rangebar_enrich._bars.containers import read_bars as as_bars
 from rangebar_enrich._bars.folders import count_rows, is_typed, reading, size_in_memory
+from rangebar_enrich._bars.relabel import Relabel
 from rangebar_enrich._run.result import feature_field
 from rangebar_enrich.cli.bar_writer import write_tables
+from rangebar_enrich.cli.enrichment import Label
 from rangebar_enrich.errors import BarsError, HistoryError, message
 
 if TYPE_CHECKING:
@@ -29,9 +32,7 @@ def batch_rows(
     enricher: Enricher,
     bars_in: Path,
     wanted: int | None,
-    *,
-    symbol: str | None,
-    threshold: int | None,
+    label: Label,
 ) -> int | None:
     """Return how many bars of a file to enrich at a time, `None` for all at once.
 
@@ -39,8 +40,7 @@ def batch_rows(
         enricher: The providers.
         bars_in: The file.
         wanted: What the user asked for, if anything.
-        symbol: Symbol of all bars, or `None`.
-        threshold: Threshold of all bars, or `None`.
+        label: Which series the user says that they are of.
 
     Raises:
         HistoryError: Batches were asked for, and a provider cannot go on from one to the next.
@@ -50,7 +50,11 @@ def batch_rows(
         return None
     with reading(bars_in):
         first = next(read_batches(bars_in, 1))
-    stuck = enricher.not_continued(first, symbol=symbol, threshold_decimal_bps=threshold)
+    if label.relabel:
+        first = Relabel(label.symbol, label.threshold).bars(as_bars(first)).to_arrow(())
+    stuck = enricher.not_continued(
+        first, symbol=label.symbol, threshold_decimal_bps=label.threshold
+    )
     if not stuck:
         return wanted or BATCH_ROWS
     text = message(
@@ -71,8 +75,7 @@ def enrich_file(
     bars_out: Path,
     *,
     rows: int,
-    symbol: str | None,
-    threshold: int | None,
+    label: Label,
 ) -> tuple[int, tuple[ProviderOutcome, ...]]:
     """Enrich a file with no more than a few batches of it in memory.
 
@@ -81,8 +84,7 @@ def enrich_file(
         bars_in: Where from.
         bars_out: Where to; it appears whole or not at all.
         rows: Bars of a batch.
-        symbol: Symbol of all bars, or `None`.
-        threshold: Threshold of all bars, or `None`.
+        label: Which series the user says that they are of.
 
     Returns:
         The number of bars, and what became of each provider.
@@ -91,7 +93,7 @@ def enrich_file(
         BarsError: The bars break a rule, or a file cannot be read or written.
         ProviderError: The enricher raises, and a provider failed.
     """
-    walk = enricher.iter_batches(bars_in, rows=rows, symbol=symbol, threshold_decimal_bps=threshold)
+    walk = enricher.iter_batches(bars_in, rows=rows, **label.arguments)
 
     def fields() -> dict[str, pa.Field]:
         return {name: feature_field(name, one) for one in walk.outcomes for name in one.columns}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rangebar_enrich.cli.enrichment import OnError, OnErrorOption, make_enricher
-from rangebar_enrich.cli.options import BarsIn, Json, ProviderSpecs, Symbol, Threshold
+from rangebar_enrich.cli.enrichment import Label, OnError, OnErrorOption, make_enricher
+from rangebar_enrich.cli.options import BarsIn, Json, ProviderSpecs, Relabel, Symbol, Threshold
 from rangebar_enrich.errors import DiscoveryError, message
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def enrich(
     *,
     symbol: Symbol = None,
     threshold: Threshold = None,
+    relabel: Relabel = False,
     provider: ProviderSpecs = [],  # noqa: B006 typer makes a new list for each call
     on_error: OnErrorOption = OnError.NULL,
     batch_rows: Annotated[
@@ -60,14 +61,13 @@ def enrich(
     _refuse_same_file(bars_in, bars_out)
     start = time.perf_counter()
     enricher = make_enricher(provider, on_error)
+    label = Label(symbol, threshold, relabel)
     if enricher.is_empty:
         hint = "install a package that registers one, or name one with --provider module:Class."
         raise DiscoveryError(
             message("There is no provider to run; nothing was written.", hint=hint)
         )
-    rows, outcomes = _enrich(
-        enricher, bars_in, bars_out, wanted=batch_rows, symbol=symbol, threshold=threshold
-    )
+    rows, outcomes = _enrich(enricher, bars_in, bars_out, wanted=batch_rows, label=label)
     seconds = time.perf_counter() - start
     if as_json:
         document = {"out": str(bars_out), "rows": rows, "seconds": round(seconds, 6)}
@@ -84,20 +84,17 @@ def _enrich(
     bars_out: Path,
     *,
     wanted: int | None,
-    symbol: str | None,
-    threshold: int | None,
+    label: Label,
 ) -> tuple[int, Sequence[ProviderOutcome]]:
     """Enrich a file, batch by batch where it is large; return bars and outcomes."""
     from rangebar_enrich.cli.bar_files import read_bars
     from rangebar_enrich.cli.bar_writer import write_bars
     from rangebar_enrich.cli.batched import batch_rows, enrich_file
 
-    rows = batch_rows(enricher, bars_in, wanted, symbol=symbol, threshold=threshold)
+    rows = batch_rows(enricher, bars_in, wanted, label)
     if rows is not None:
-        return enrich_file(
-            enricher, bars_in, bars_out, rows=rows, symbol=symbol, threshold=threshold
-        )
-    result = enricher.run(read_bars(bars_in), symbol=symbol, threshold_decimal_bps=threshold)
+        return enrich_file(enricher, bars_in, bars_out, rows=rows, label=label)
+    result = enricher.run(read_bars(bars_in), **label.arguments)
     write_bars(result.table, bars_out)
     return result.table.num_rows, result.outcomes
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,17 +31,32 @@ OnErrorOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Which series the user says that bars are of.
+
+    Attributes:
+        symbol: Symbol of all bars, or `None`.
+        threshold: Threshold of all bars, or `None`.
+        relabel: Whether that is meant where the bars say something else.
+    """
+
+    symbol: str | None
+    threshold: int | None
+    relabel: bool
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments of `Enricher.run`."""
+        told = {"symbol": self.symbol, "threshold_decimal_bps": self.threshold}
+        return {**told, "relabel": self.relabel}
+
+
 def enrich_table(
-    bars: pa.Table,
-    *,
-    specs: Sequence[str],
-    symbol: str | None,
-    threshold: int | None,
-    on_error: OnError,
+    bars: pa.Table, *, specs: Sequence[str], label: Label, on_error: OnError
 ) -> EnrichmentResult:
     """Run the providers that `specs` name, or those installed, on `bars`."""
-    enricher = make_enricher(specs, on_error)
-    return enricher.run(bars, symbol=symbol, threshold_decimal_bps=threshold)
+    return make_enricher(specs, on_error).run(bars, **label.arguments)
 
 
 def make_enricher(specs: Sequence[str], on_error: OnError) -> Enricher:

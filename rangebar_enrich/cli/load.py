@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rangebar_enrich.cli.enrichment import OnError, OnErrorOption, enrich_table
+from rangebar_enrich.cli.enrichment import Label, OnError, OnErrorOption, enrich_table
 from rangebar_enrich.cli.options import (
     BarsIn,
     DatabaseTable,
     DatabaseUrl,
     Json,
     ProviderSpecs,
+    Relabel,
     Symbol,
     Threshold,
 )
@@ -41,6 +42,7 @@ def load(
     *,
     symbol: Symbol = None,
     threshold: Threshold = None,
+    relabel: Relabel = False,
     mode: Annotated[
         Mode | None,
         typer.Option(help="Ouroboros mode; by default the bars' own column, else month."),
@@ -64,9 +66,8 @@ def load(
     start = time.perf_counter()
     bars = read_bars(bars_in)
     _check_series_known(bars, symbol=symbol, threshold_decimal_bps=threshold)
-    result = enrich_table(
-        bars, specs=provider, symbol=symbol, threshold=threshold, on_error=on_error
-    )
+    label = Label(symbol, threshold, relabel)
+    result = enrich_table(bars, specs=provider, label=label, on_error=on_error)
     if not result.outcomes:
         typer.echo(
             "no provider is installed or named: the bars are stored without features", err=True

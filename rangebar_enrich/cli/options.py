@@ -27,6 +27,13 @@ Threshold = Annotated[
         help="Bar width in decimal basis points (250 is 0.25 %); by default the bars' own.",
     ),
 ]
+Relabel = Annotated[
+    bool,
+    typer.Option(
+        "--relabel",
+        help="--symbol and --threshold are right where the bars' columns or metadata say another.",
+    ),
+]
 ProviderSpecs = Annotated[
     list[str],
     typer.Option(

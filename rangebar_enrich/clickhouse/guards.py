@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from rangebar_enrich._bars.columns import SPANS
 from rangebar_enrich.clickhouse.columns import FIXED_POINT, PRICES
 from rangebar_enrich.clickhouse.ingest import Incoming, SeriesRows
 from rangebar_enrich.clickhouse.violations import Violations
@@ -19,10 +20,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-FIRST_MS = 631_152_000_000
-"""1990-01-01: an earlier time is seconds."""
-LAST_MS = 4_102_444_800_000
-"""2100-01-01: a later time is microseconds."""
+FIRST_MS, LAST_MS = SPANS["ms"]
+"""1990 to 2100: an earlier time is seconds, a later one microseconds."""
 
 
 def check_bars(incoming: Incoming, *, max_width_multiple: float | None = None) -> None:

@@ -202,7 +202,12 @@ def test_capitalised_columns_come_back_as_they_came(bars, momentum):
 
 
 def test_price_as_integers_is_read_as_float_and_kept(native):
-    bars = pa.table({"close": pa.array([1, 2, 4], pa.int32()), "close_time": [1, 2, 3]})
+    bars = pa.table(
+        {
+            "close": pa.array([1, 2, 4], pa.int32()),
+            "close_time_ms": [10**12, 10**12 + 1, 10**12 + 2],
+        }
+    )
     half = native("half", {"half_close": pl.col("close") / 2, "half_floor": pl.col("close") // 2})
 
     enriched = rbe.enrich_bars(bars, providers=[half])

@@ -225,7 +225,7 @@ def test_run_without_pandas_bars_is_light():
         "class P:\n"
         "    name, version, columns, min_bars = 'p', '1', ('p_a',), 1\n"
         "    def expressions(self, context): return [pl.col('close').alias('p_a')]\n"
-        "bars = pl.DataFrame({'close': [1.0], 'close_time': [1]})\n"
+        "bars = pl.DataFrame({'close': [1.0], 'close_time': [10**15]})\n"
         "rbe.enrich_bars(bars, providers=[P()])\n"
         "rbe.enrich_bars(bars.to_arrow(), providers=[P()])\n"
         f"print(*[name for name in {HEAVY!r} if name in sys.modules])"

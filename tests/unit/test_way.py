@@ -85,7 +85,7 @@ def _check(way, *, calls, modules, moves, collects):
 def test_way_of_a_run(enricher, bars):
     way = _traced(lambda: enricher.run(bars, **KEY).table)
 
-    _check(way, calls=185, modules=25, moves=86, collects=1)
+    _check(way, calls=186, modules=25, moves=89, collects=1)
 
 
 def test_way_of_a_push(enricher, bars):
@@ -94,7 +94,7 @@ def test_way_of_a_push(enricher, bars):
 
     way = _traced(lambda: live.push(bars.slice(next(rows), 1)))
 
-    _check(way, calls=250, modules=31, moves=112, collects=1)
+    _check(way, calls=251, modules=31, moves=117, collects=1)
 
 
 def test_way_of_a_push_grows_little_with_series(native, make_bars):

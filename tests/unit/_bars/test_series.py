@@ -72,7 +72,7 @@ def test_rows_that_lie_together_are_not_sorted(rows):
         ({"symbol": ["A"]}, None, {"symbol": "A"}, SeriesKey("A")),
         ({"threshold_decimal_bps": [50.0]}, None, {}, SeriesKey(None, 50)),
         ({}, {"symbol": "M", "threshold_decimal_bps": "250"}, {}, SeriesKey("M", 250)),
-        ({}, {"symbol": "M"}, {"symbol": "A"}, SeriesKey("A")),
+        ({}, {"symbol": "M"}, {"symbol": "M", "threshold_decimal_bps": 9}, SeriesKey("M", 9)),
         ({"symbol": ["A"]}, {"symbol": "M", "threshold_decimal_bps": "5"}, {}, SeriesKey("A", 5)),
         ({"symbol": pa.array([None], pa.string())}, {"symbol": "M"}, {}, SeriesKey("M")),
         ({"symbol": ["A"], "ouroboros_mode": ["month"]}, None, {}, SeriesKey("A", None, "month")),

@@ -72,7 +72,7 @@ def test_unknown_engine_is_refused():
 
 def _symbols(count):
     rows = [
-        {"symbol": f"S{i}", "close": float(i + k), "close_time": k}
+        {"symbol": f"S{i}", "close": float(i + k), "close_time": 10**15 + k}
         for i in range(count)
         for k in range(3)
     ]

@@ -93,10 +93,10 @@ def test_view_holds_both_spellings(shout, bars, legacy):
     [
         ({"close_time": pa.array([1_700_000_000_000_001] * 2)}, "2023-11-14T22:13:20.000001"),
         ({"close_time_ms": pa.array([1_700_000_000_001] * 2)}, "2023-11-14T22:13:20.001"),
-        ({"timestamp": pa.array([1], pa.timestamp("s")).take([0, 0])}, "1970-01-01T00:00:01"),
+        ({"timestamp": pa.array([10**9] * 2, pa.timestamp("s"))}, "2001-09-09T01:46:40"),
         (
-            {"timestamp": pa.array([7, 7], pa.timestamp("ns", "Asia/Tokyo"))},
-            "1970-01-01T00:00:00.000000007",
+            {"timestamp": pa.array([10**18 + 7] * 2, pa.timestamp("ns", "Asia/Tokyo"))},
+            "2001-09-09T01:46:40.000000007",
         ),
     ],
     ids=["us", "ms", "naive", "tokyo"],

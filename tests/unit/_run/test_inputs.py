@@ -62,9 +62,10 @@ def test_a_key_that_only_one_side_knows_is_no_other_series(make_bars):
 
 def test_times_of_a_seam_count_for_what_increases(make_bars):
     bars = make_bars(20)
-    times = pa.array([*range(10), 9, *range(11, 20)])
+    steps = [*range(10), 9, *range(11, 20)]
+    times = pa.array([1_700_000_000_000_000 + step for step in steps])
     tied = bars.set_column(1, "close_time", times)
-    clear = bars.set_column(1, "close_time", pa.array(range(20)))
+    clear = bars.set_column(1, "close_time", pa.array(range(10**15, 10**15 + 20)))
 
     assert _source(tied.slice(10), tied.slice(0, 10)).times_increase is False
     assert _source(clear.slice(10), clear.slice(0, 10)).times_increase is True
@@ -81,7 +82,7 @@ def test_legacy_providers_see_no_own_columns_and_only_what_both_have(make_bars):
 
 def test_times_have_a_unit(make_bars):
     bars = make_bars(4)
-    stamps = pa.array(range(4), pa.timestamp("ns"))
+    stamps = pa.array(range(10**18, 10**18 + 4), pa.timestamp("ns"))
     stamped = bars.drop_columns(["open_time", "close_time"]).append_column("timestamp", stamps)
 
     for table, clock, unit in [(bars, "close_time", "us"), (stamped, "timestamp", "ns")]:

@@ -199,7 +199,7 @@ def test_a_repeated_bar_is_refused_as_in_live(bars, momentum):
 
 
 def test_other_bars_of_one_time_at_a_seam_are_as_in_one_run(bars, momentum):
-    times = pa.array([1_000_000] * bars.num_rows)
+    times = pa.array([1_700_000_000_000_000] * bars.num_rows)
     burst = bars.set_column(1, "close_time", times)
     enricher = rbe.Enricher([momentum])
 

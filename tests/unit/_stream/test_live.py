@@ -199,7 +199,7 @@ def test_bars_out_of_order_are_refused(start, bars, momentum):
 
 
 def test_a_repeated_burst_is_refused_and_a_new_bar_of_it_is_not(bars, momentum):
-    times = pa.array([1_000_000] * bars.num_rows)
+    times = pa.array([1_700_000_000_000_000] * bars.num_rows)
     burst = bars.set_column(1, "close_time", times)
     live = rbe.Enricher([momentum]).live(**KEY)
 
