@@ -77,7 +77,8 @@ def form_of(step: NativeStep, *, relative: bool) -> Form:
     if made is None:
         if relative:
             # NOTE: what others read is wanted in every row.
-            found = staged(step.exprs, step.schema, whole=bool(step.shown))
+            whole = step.is_viewed or bool(step.shown)
+            found = staged(step.exprs, step.schema, whole=whole)
             made = Form(found.exprs, found.passes, found.nodes)
         else:
             made = Form(step.exprs, [()] * len(step.exprs))

@@ -29,12 +29,14 @@ class NativeStep:
         shown: Columns of these providers that others read: they are mended inside the plan.
         schema: Dtypes of all columns, those of the bars and those that are made.
         relative: Whether windows are the kernels', not Polars' own.
+        is_viewed: Whether a legacy provider after it is shown all that it makes.
     """
 
     stages: tuple[tuple[CompiledProvider, ...], ...]
     shown: frozenset[str]
     schema: Mapping[str, pl.DataType] = field(default_factory=dict)
     relative: bool = True
+    is_viewed: bool = False
 
     @cached_property
     def providers(self) -> tuple[CompiledProvider, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -25,4 +26,18 @@ def joined(plan: Plan) -> Plan:
             steps.append(NativeStep(stages, read & columns, plan.schema, plan.relative))
         else:
             steps.extend(LegacyStep(by_name[name]) for _, names in groups for name in names)
-    return replace(plan, steps=tuple(steps))
+    return replace(plan, steps=tuple(_viewed(steps)))
+
+
+def _viewed(steps: Sequence[NativeStep | LegacyStep]) -> Iterator[NativeStep | LegacyStep]:
+    """Yield the steps; native ones know whether a later provider is shown all that they make."""
+    last = max((place for place, step in enumerate(steps) if _sees_all(step)), default=-1)
+    for place, step in enumerate(steps):
+        if isinstance(step, NativeStep) and place < last:
+            yield replace(step, is_viewed=True)
+        else:
+            yield step
+
+
+def _sees_all(step: NativeStep | LegacyStep) -> bool:
+    return isinstance(step, LegacyStep) and step.declaration.requires is None
