@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = Path(__file__).with_name("page.py")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-SLOW = {"providers.md", "alpha158.md", "microstructure.md", "ta.md"}
+SLOW = {"providers.md", "alpha158.md", "microstructure.md", "daily_job.md", "ta.md"}
 
 
 def run(page, folder):

@@ -48,12 +48,15 @@ def test_builders_batch_is_taken_as_it_is(threshold, real_batch, laguerre, momen
 def test_native_features_equal_bare_expressions(real_batch, momentum):
     bars = pa.table(real_batch(50))
 
-    table = rbe.enrich_bars(bars, "XRPETH", 50, providers=[momentum])
+    key = {"symbol": "XRPETH", "threshold_decimal_bps": 50}
+    table = rbe.Enricher([momentum], windows="polars").run(bars, **key).table
+    ours = rbe.Enricher([momentum]).run(bars, **key).table
 
     bare = pl.DataFrame(bars).lazy().select(momentum.expressions(rbe.BarContext()))
     for name, series in bare.collect(engine="in-memory").to_dict().items():
         expected = series.fill_nan(None).to_list()
         assert table[name].to_pylist() == [None] * 20 + expected[20:]
+        assert ours[name].to_pylist()[20:] == pytest.approx(expected[20:], rel=1e-9, abs=1e-9)
 
 
 def test_laguerre_features_equal_the_plugin_alone(real_batch, laguerre):

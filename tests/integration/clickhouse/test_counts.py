@@ -112,6 +112,7 @@ def test_steady_write_of_one_bar(store, cost):
     assert store.count("BTCUSDT", 250) == 12
 
 
+@pytest.mark.slow
 def test_write_of_many_small_series(store, cost):
     store.ensure_table()
     cost.reset()
@@ -131,6 +132,7 @@ def test_job_with_nothing_new(store, cost):
     assert cost.statements <= 5
 
 
+@pytest.mark.slow
 def test_job_with_a_few_new_bars_of_a_long_series(store, cost):
     enricher, rows = rbe.Enricher([Averages()]), 60_000
     bars = many_bars(rows + 20)

@@ -13,6 +13,7 @@ over the stored bars; after a last backfill there are none, and the bars are tho
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
 
@@ -26,6 +27,8 @@ from rangebar_enrich.clickhouse.connection import Connection
 from rangebar_enrich.errors import StoreError
 
 OPERATIONS = 30
+# A schedule takes some five seconds: a few in every run of all tests, hundreds where they are asked for.
+SCHEDULES = int(os.environ.get("RANGEBAR_ENRICH_SCHEDULES", "16"))
 PLACES = 60
 STEP_MS = 11 * 3_600_000
 START_MS = 1_704_067_200_000
@@ -346,12 +349,12 @@ def run_schedule(url, wire, seed: int) -> None:
         model.store.client.command(f"DROP DATABASE IF EXISTS model_{seed}")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_any_schedule_ends_with_one_runs_features(url, wire, seed):
     run_schedule(url, wire, seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10_000, 10_500))
+@pytest.mark.parametrize("seed", range(10_000, 10_000 + SCHEDULES))
 def test_every_schedule_ends_with_one_runs_features(url, wire, seed):
     run_schedule(url, wire, seed)

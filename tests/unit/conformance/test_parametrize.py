@@ -52,6 +52,7 @@ def test_one_test_for_each_provider_and_check(run_tests):
     assert "1 failed, 31 passed" in made.stdout
 
 
+@pytest.mark.slow
 def test_check_alone_is_enough(run_tests):
     made = run_tests(
         """

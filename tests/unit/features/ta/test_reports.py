@@ -29,7 +29,9 @@ def _of_close(values):
     )
 
 
-@pytest.mark.parametrize("scale", [2.0**-30, 2.0**40], ids=["tiny", "huge"])
+@pytest.mark.parametrize(
+    "scale", [2.0**-30, pytest.param(2.0**40, marks=pytest.mark.slow)], ids=["tiny", "huge"]
+)
 def test_ratios_do_not_see_the_unit_of_price_and_volume(scale, series):
     """TA-Lib takes what is below 1e-14 for 0, and a money flow below 1 (ta-lib-python#594, ta-lib#244)."""
     bars = series.head(300).select("open", "high", "low", "close", "volume")
