@@ -196,18 +196,25 @@ def _add_differing(
 def _united(
     root: Path, schemas: Mapping[Path, pa.Schema], told: Mapping[Path, Mapping[str, Any]]
 ) -> pa.Schema:
-    first, *others = (
+    parts = [
         _without_keys(_with_constants(schema, told[file]), told[file])
         for file, schema in schemas.items()
-    )
+    ]
     try:
-        return pa.unify_schemas([first, *others], promote_options="permissive")
+        united = pa.unify_schemas(parts, promote_options="permissive")
     except pa.ArrowException as cause:
         msg = message(
             f"The files of folder '{root}' do not fit together: {cause}",
             hint="write them with one type for each column.",
         )
         raise BarColumnError(msg) from cause
+    # NOTE: a column that a file lacks is null there, whatever the others say of it.
+    everywhere = set[str](united.names).intersection(*(one.names for one in parts))
+    fields = [
+        field if field.name in everywhere else field.with_nullable(nullable=True)
+        for field in united
+    ]
+    return pa.schema(fields, metadata=united.metadata)
 
 
 def _with_constants(schema: pa.Schema, constants: Mapping[str, Any]) -> pa.Schema:

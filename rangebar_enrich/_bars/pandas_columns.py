@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -166,8 +167,21 @@ def _of_objects(name: str, column: pd.Series[Any]) -> pl.Series:
     if column.isna().all():
         return pl.Series(name, [None] * len(column), dtype=pl.Null)
     values = [one.value if isinstance(one, Enum) else one for one in column]
+    _check_times(values)
     changed = any(one is not old for one, old in zip(values, column, strict=True))
     return _converted(name, type(column)(values, dtype=object) if changed else column)
+
+
+def _check_times(values: list[Any]) -> None:
+    """Refuse datetimes beside other things: Polars takes numbers, and any time zone, for its own."""
+    clocks = {
+        (one.tzinfo is not None) if isinstance(one, datetime) else "none"
+        for one in values
+        if one is not None and one == one  # noqa: PLR0124 NaT and NaN are no values
+    }
+    if len(clocks) > 1 and clocks != {"none"}:
+        msg = "datetimes with and without a time zone, or beside what is none"
+        raise TypeError(msg)
 
 
 def _what(column: pd.Series[Any]) -> str:

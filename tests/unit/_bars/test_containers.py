@@ -381,3 +381,50 @@ def test_columns_without_nan_are_shared(bars):
     frame = table.to_polars(["close"])
     array = frame["close"].to_arrow()
     assert array.buffers()[1].address == bars["close"].chunk(0).buffers()[1].address
+
+
+# Kinds of trouble that people report of their own tools.
+
+NAIVE, LONDON = (
+    pd.Timestamp("2024-01-01 10:30"),
+    pd.Timestamp("2024-01-01 12:00", tz="Europe/London"),
+)
+
+
+@pytest.mark.parametrize("odd", [LONDON, 1_665_921_600_000_000_000, "2024-01-02"], ids=str)
+def test_objects_of_times_and_something_else_are_refused(odd, enricher):
+    """Polars would take the one for the other (polars#10557, pandas#49159)."""
+    frame = pd.DataFrame({"timestamp": pd.Series([NAIVE, odd], dtype=object), "close": [1.0, 2.0]})
+    with pytest.raises(BarColumnError, match=r"'timestamp': got objects .*expected int64 or a dat"):
+        enricher.run(frame)
+
+
+def test_times_of_several_zones_are_compared_as_instants(enricher):
+    tokyo = pd.Timestamp("2024-01-01 20:00", tz="Asia/Tokyo")  # an hour before noon in London
+    frame = pd.DataFrame(
+        {"timestamp": pd.Series([tokyo, LONDON], dtype=object), "close": [1.0, 2.0]}
+    )
+    assert enricher.run(frame).table["change_a"].to_pylist() == [None, 1.0]
+    with pytest.raises(BarOrderError, match=r"out of time order"):
+        enricher.run(frame[::-1])
+
+
+def test_ticker_index_levels_are_never_mixed(enricher):
+    """Returns across tickers (vectorbt#708)."""
+    days = pd.date_range("2024", periods=2)
+    index = pd.MultiIndex.from_product([["A", "B"], days], names=["ticker", "date"])
+    with pytest.raises(BarColumnError, match=r"- 'ticker': level 0 of the index"):
+        enricher.run(pd.DataFrame({"close": CLOSE}, index=index))
+    named = pd.DataFrame({"close": CLOSE}, index=index.set_names(["symbol", "date"]))
+    assert enricher.run(named).table["change_a"].to_pylist() == APART
+
+
+def test_symbols_that_spell_nothing_are_symbols(enricher, tmp_path):
+    """`NA` is a ticker, and Namibia (OasisLMF#307)."""
+    path = tmp_path / "bars.csv"
+    rows = zip(["NA", "NA", "null", "null"], TIMES, CLOSE, strict=True)
+    lines = [f"{symbol},{time},{close}" for symbol, time, close in rows]
+    path.write_text("\n".join(["symbol,close_time,close", *lines]) + "\n")
+    result = enricher.run(read_file(path))
+    assert [key.symbol for key in result.series] == ["NA", "null"]
+    assert result.table["change_a"].to_pylist() == APART

@@ -87,6 +87,20 @@ def test_columns_of_some_files_are_null_in_the_others(tmp_path):
     assert pa.concat_tables(read_batches(tmp_path, 2)).to_pydict() == expected
 
 
+def test_columns_that_a_file_lacks_may_be_null(tmp_path):
+    """Else the table breaks its own schema, and cannot be cast or written (arrow#39670)."""
+    close = pa.field("close", pa.float64(), nullable=False)
+    for part, name in enumerate(["vwap", "ofi"]):
+        fields = [close, pa.field(name, pa.float64(), nullable=False)]
+        made = pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], schema=pa.schema(fields))
+        pq.write_table(made, tmp_path / f"{part}.parquet")
+
+    actual = read_whole(tmp_path)
+
+    assert actual.cast(actual.schema).to_pylist()[1] == {"close": 1.0, "vwap": None, "ofi": 2.0}
+    assert [field.nullable for field in actual.schema] == [False, True, True]
+
+
 def test_files_that_do_not_fit_are_refused(tmp_path):
     pq.write_table(pa.table({"close": [1.0]}), tmp_path / "0.parquet")
     pq.write_table(pa.table({"close": ["x"]}), tmp_path / "1.parquet")

@@ -134,3 +134,29 @@ def test_enrich_refuses_bars_out_of_order(work, bars, run):
     assert code == 1
     assert err.startswith("error: ")
     assert "order" in err
+
+
+@pytest.mark.parametrize("batch", [(), ("--batch-rows", "13")], ids=["whole", "batches"])
+def test_enrich_holds_options_against_the_file(work, bars, run, batch):
+    said = bars.drop_columns([name for name in ("symbol",) if name in bars.column_names])
+    said = said.replace_schema_metadata({"symbol": "BTCUSDT", "threshold_decimal_bps": "250"})
+    pq.write_table(said, work / "said.parquet")
+    args = ("said.parquet", "out.parquet", *provider("Good"), "--symbol", "ETHUSDT", *batch)
+
+    code, _, err = run("enrich", *args)
+    relabelled, _, _ = run("enrich", *args, "--relabel")
+
+    assert (code, relabelled) == (1, 0)
+    assert "Argument 'symbol' is 'ETHUSDT', but the metadata says 'BTCUSDT'." in err
+    metadata = pq.read_schema(work / "out.parquet").metadata
+    assert (metadata[b"symbol"], metadata[b"threshold_decimal_bps"]) == (b"ETHUSDT", b"250")
+
+
+def test_enrich_reads_a_folder(work, bars, run):
+    (work / "parts").mkdir()
+    for part in range(3):
+        pq.write_table(bars.slice(part * 20, 20), work / "parts" / f"{part}.parquet")
+    code, _, err = run("enrich", "parts", "out.csv.gz", *provider("Good"))
+    run("enrich", "bars.parquet", "whole.csv.gz", *provider("Good"))
+    assert (code, err) == (0, "")
+    assert read_bars(work / "out.csv.gz").equals(read_bars(work / "whole.csv.gz"))
