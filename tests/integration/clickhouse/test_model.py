@@ -23,7 +23,10 @@ import pytest
 
 import rangebar_enrich as rbe
 from rangebar_enrich.clickhouse import BarStore, RetryPolicy
+from rangebar_enrich.clickhouse.columns import COLUMNS, Role
 from rangebar_enrich.clickhouse.connection import Connection
+from rangebar_enrich.clickhouse.identifiers import TableName
+from rangebar_enrich.clickhouse.schema import column_sql, create_table_sql
 from rangebar_enrich.errors import StoreError
 
 OPERATIONS = 30
@@ -213,6 +216,7 @@ class Model:
         sql = f"DELETE FROM {self.table} WHERE close_time_ms = {gone}"  # noqa: S608 - a number
         self.store.client.command(sql)
         self.bars.pop(gone)
+        self.drawn = [one for one in self.drawn if one[0]["close_time_ms"] != gone]
         self.check = True
 
     check = False
@@ -320,10 +324,21 @@ def wire(monkeypatch):
     return Wire(monkeypatch)
 
 
+def make_narrow_table(store) -> None:
+    """Make the table without its optional columns, as an older program might: it is faster."""
+    sql = create_table_sql(TableName(store.table))
+    for column in COLUMNS:
+        if column.role is Role.BAR:
+            sql = sql.replace(f"{column_sql(column)}, ", "")
+    store.client.command(f"CREATE DATABASE {store.table.partition('.')[0]}")
+    store.client.command(sql)
+    store.ensure_table()
+
+
 def run_schedule(url, wire, seed: int) -> None:
     rng = random.Random(seed)
     model = Model(url, f"model_{seed}", wire, rng)
-    model.store.ensure_table()
+    make_narrow_table(model.store)
     try:
         for _ in range(OPERATIONS + rng.randrange(10)):
             name = rng.choices(list(OPERATE), weights=OPERATE.values())[0]
@@ -335,7 +350,7 @@ def run_schedule(url, wire, seed: int) -> None:
                 model.crash()
             wire.disarm()
             model.settle()
-            if rng.random() < 0.3:
+            if rng.random() < 0.15:
                 model.verify()
         model.fails = False
         for _ in range(2):
