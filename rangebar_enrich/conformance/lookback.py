@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf, isfinite
 
 import numpy as np
@@ -16,6 +16,8 @@ TIGHT, LOOSE = 1e-9, 1e-6
 _ENDS = 8
 _ENDS_OF_LEGACY = 4
 _ENDS_MEASURED = 6
+_SHAPES = ("walk", "standstill", "constant ratio")
+"""Windows over what stands still hold what rounding left of the bars before it, and nothing else."""
 _MOST = 25_000
 
 
@@ -63,14 +65,16 @@ def _derived(subject: Subject) -> dict[str, float]:
     }
 
 
-def _series(subject: Subject, lookback: int) -> tuple[pl.DataFrame, list[int]]:
+def _series(
+    subject: Subject, lookback: int, shape: str = _SHAPES[0]
+) -> tuple[pl.DataFrame, list[int]]:
     """Return a long series and rows that have `lookback` bars before them, the last too.
 
     They are random, and such that a value stands there that is not what mostly does: of an event
     that is rare, the rows where nothing happens say little.
     """
     rows = max(subject.long_rows, lookback + 200)
-    bars = subject.tables.bars("walk", rows, seed=subject.seed + 21)
+    bars = subject.tables.bars(shape, rows, seed=subject.seed + 21)
     rng = np.random.default_rng([subject.seed, 21])
     wanted = _ENDS if subject.is_native else _ENDS_OF_LEGACY
     first = min(lookback, rows - 1)
@@ -105,7 +109,7 @@ def _hold(subject: Subject, known: dict[str, int], origins: Mapping[str, str]) -
         if lookback > _MOST:
             msg = f"a lookback of {lookback} bars is more than the {_MOST} that are tried"
             raise NotRunError(msg)
-        faults += _unequal(subject, lookback, columns, origins)
+        faults += _unequal(subject.only(*columns), lookback, columns, origins)
     if faults:
         raise BrokenPromiseError("\n".join(faults))
 
@@ -113,25 +117,34 @@ def _hold(subject: Subject, known: dict[str, int], origins: Mapping[str, str]) -
 def _unequal(
     subject: Subject, lookback: int, columns: Sequence[str], origins: Mapping[str, str]
 ) -> list[str]:
-    bars, ends = _series(subject, lookback)
+    """Return a fault for each column that so many earlier bars do not fix, in any shape of series."""
+    faults: dict[str, str] = {}
+    for shape in _SHAPES:
+        rest = [column for column in columns if column not in faults]
+        for column, row, full, last in _first_unequal(subject, lookback, rest, shape):
+            faults[column] = (
+                f"'{column}': {lookback} earlier bars ({origins[column]}) do not fix it: row {row} of"
+                f" series '{shape}' is {shown(full)} with all history, {shown(last)} with {lookback}"
+                " bars of it"
+            )
+    return list(faults.values())
+
+
+def _first_unequal(
+    subject: Subject, lookback: int, columns: Sequence[str], shape: str
+) -> Iterator[tuple[str, int, float, float]]:
+    bars, ends = _series(subject, lookback, shape)
     width = len(subject.columns)
     whole = [_last(one, width) for one in subject.values([bars.head(end + 1) for end in ends])]
     windows = [bars.slice(end - lookback, lookback + 1) for end in ends]
     part = [_last(one, width) for one in subject.values(windows)]
     scales = _scales(subject, bars, whole)
-    found = []
     for column in columns:
-        position = subject.columns.index(column)
+        place = subject.columns.index(column)
         for end, full, last in zip(ends, whole, part, strict=True):
-            error = _error(full[position], last[position], scales[position])
-            if error > TIGHT:
-                found.append(
-                    f"'{column}': {lookback} earlier bars ({origins[column]}) do not fix it: row {end} is"
-                    f" {shown(full[position])} with all history, {shown(last[position])} with"
-                    f" {lookback} bars of it"
-                )
+            if _error(full[place], last[place], scales[place]) > TIGHT:
+                yield column, end, float(full[place]), float(last[place])
                 break
-    return found
 
 
 def _scales(subject: Subject, bars: pl.DataFrame, rows: Sequence[Values]) -> Values:
@@ -150,9 +163,10 @@ def _error(full: float, part: float, scale: float) -> float:
 
 def _measured(subject: Subject, columns: Sequence[str]) -> list[str]:
     """Measure after how many bars the last value is near what all history gives."""
-    errors = _Errors(subject)
     said = []
+    together = None if subject.is_native else _Errors(subject)
     for column in columns:
+        errors = together or _Errors(subject.only(column))
         loose, tight = (errors.settled(column, bound) for bound in (LOOSE, TIGHT))
         if tight is not None and tight == loose:
             said.append(f"'{column}' is fixed by {tight} earlier bars, as measured")

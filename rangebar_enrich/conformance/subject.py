@@ -43,7 +43,7 @@ from rangebar_enrich.reach import Reach, reaches_of
 
 _PROBED_ROWS = 64
 _TRIED_ROWS = 8
-_OF_ALL_COLUMNS = ("full", "reaches", "reads", "proven", "runs_python", "span", "_formula")
+_OF_ALL_COLUMNS = ("full", "reaches", "reads", "proven", "runs_python", "span", "_plan", "_formula")
 _LARGEST_COUNT = 20_000
 _LONG = {Kind.NATIVE: (1200, 50_000), Kind.LEGACY: (600, 6_000)}
 
@@ -203,11 +203,20 @@ class Subject:
         """The series on which promises are tried."""
         return Tables(self.recipe, self.seed, self.span, _LONG[self.declaration.kind][1])
 
-    def only(self, column: str) -> Subject:
-        """Return the same subject with one column of a native provider, the same bars."""
+    def only(self, *columns: str) -> Subject:
+        """Return the same subject with some columns of a native provider, the same bars."""
+        if not self.is_native or len(columns) == len(self.columns):
+            return self
+        exprs = {column: self._exprs[column] for column in columns}
         made = copy.copy(self)
         facts = vars(made)
-        facts["_exprs"] = {column: self._exprs[column]}
+        facts["_exprs"], facts["_pristine"] = exprs, None
+        facts["declaration"] = replace(
+            self.declaration,
+            provider=SimpleNamespace(expressions=lambda _context: exprs),
+            columns=columns,
+            warm_up={column: self.declaration.warm_up[column] for column in columns},
+        )
         for name in _OF_ALL_COLUMNS:
             facts.pop(name, None)
         return made
