@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -10,6 +9,8 @@ from polars.testing import assert_frame_equal
 
 import rangebar_enrich as rbe
 from rangebar_enrich.errors import BarColumnError, UnsupportedBarsError
+
+pd = pytest.importorskip("pandas")
 
 FEATURES = ["momentum_return_20", "momentum_zscore_20"]
 CAPITALISED = {name: name.capitalize() for name in ("open", "high", "low", "close", "volume")}

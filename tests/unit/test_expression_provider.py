@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
 
 import rangebar_enrich as rbe
 from rangebar_enrich.errors import CompileError
+
+pd = pytest.importorskip("pandas")
 
 
 class Both(rbe.ExpressionProvider):

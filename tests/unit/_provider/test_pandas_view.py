@@ -5,12 +5,13 @@ import re
 from decimal import Decimal
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
 import rangebar_enrich as rbe
+
+pd = pytest.importorskip("pandas")
 
 SPELLINGS = ["open", "high", "low", "close", "volume", "Open", "High", "Low", "Close", "Volume"]
 
@@ -24,7 +25,7 @@ class DocumentedExample:
     min_bars = 12
 
     def enrich(self, bars, symbol, threshold_decimal_bps):
-        close = bars["Close"].values  # noqa: PD011 - as it is documented
+        close = bars["Close"].values
         bars["example_fast"] = pd.Series(close, index=bars.index).rolling(4).mean()
         bars["example_slow"] = np.convolve(close, np.ones(8) / 8)[: len(close)]
         bars.loc[bars.index[: self.min_bars], self.columns] = float("nan")
