@@ -31,7 +31,7 @@ from rangebar_enrich.errors import StoreError
 
 OPERATIONS = 30
 # A schedule takes some five seconds: a few in every run of all tests, hundreds where they are asked for.
-SCHEDULES = int(os.environ.get("RANGEBAR_ENRICH_SCHEDULES", "16"))
+SCHEDULES = int(os.environ.get("RANGEBAR_ENRICH_SCHEDULES", "8"))
 PLACES = 60
 STEP_MS = 11 * 3_600_000
 START_MS = 1_704_067_200_000
