@@ -57,7 +57,9 @@ def case(request, make_bars):
 
 
 @pytest.fixture(
-    scope="module", params=[ta.Core, microstructure.Core, Alpha158], ids=lambda one: one.name
+    scope="module",
+    params=[pytest.param(ta.Core, marks=pytest.mark.slow), microstructure.Core, Alpha158],
+    ids=lambda one: one.name,
 )
 def pack(request):
     return request.param()

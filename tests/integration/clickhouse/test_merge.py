@@ -8,6 +8,7 @@ import threading
 import polars as pl
 import pyarrow as pa
 import pytest
+from corpus.tried import thinned
 
 from rangebar_enrich.errors import WriteRefusedError
 
@@ -32,7 +33,7 @@ def with_momentum(bars: pa.Table, with_status, kind: str, version: str = "1.0") 
     return bars.append_column(field, pa.array(values, pa.float64()))
 
 
-@pytest.mark.parametrize(("stored", "written"), list(itertools.product(STORED, WRITTEN)))
+@pytest.mark.parametrize(("stored", "written"), thinned(itertools.product(STORED, WRITTEN), keep=3))
 def test_merge_keeps_what_is_not_brought(store, make_bars, with_status, stored, written):
     before = make_bars(8, trend_y=("trend", "7"))
     if stored not in {"nothing", "other"}:
