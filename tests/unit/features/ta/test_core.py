@@ -16,7 +16,9 @@ DAY_US = 86_400_000_000
 def days(series):
     """Return bars of some days, with no column of the builder but the time they close."""
     wanted = ["open", "high", "low", "close", "volume"]
-    return series.head(300).select(*wanted, close_time=pl.col("close_time") * 40)
+    begin = pl.col("close_time").first()
+    stretched = begin + (pl.col("close_time") - begin) * 40
+    return series.head(300).select(*wanted, close_time=stretched)
 
 
 def _vwap(bars):
